@@ -1,0 +1,184 @@
+"""The four assets of every essay, made by one streaming op: one run per batch wave.
+
+A failing essay never fails its neighbours: the op finishes the others, records the attempt and
+raises once at the end. This module only asks the pipeline and yields what it did.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dagster import (
+    AssetCheckEvaluation,
+    AssetExecutionContext,
+    AssetMaterialization,
+    AssetsDefinition,
+    AssetSpec,
+    BackfillPolicy,
+    Config,
+    Failure,
+    multi_asset,
+)
+from pydantic import Field
+
+from huleedu_dagster.assets.checks import essay_check_specs, essay_evaluations
+from huleedu_dagster.assets.emission import INPUTS, BatchEmission, no_essay_events
+from huleedu_dagster.assets.groups import ESSAY_GROUP, OWNERS
+from huleedu_dagster.domain.outcomes import Stage
+from huleedu_dagster.domain.registration import BatchSettings
+from huleedu_dagster.ledger.records import Essay
+from huleedu_dagster.observability.logs import EssayLog
+from huleedu_dagster.partitions import ESSAYS, cell_key, cells_by_batch
+from huleedu_dagster.pipeline.essays import EssayPipeline, EssayResult, SupersededError
+from huleedu_dagster.pipeline.stages import Tools
+from huleedu_dagster.pipeline.versions import CodeVersions
+from huleedu_dagster.resources.blobs import BlobStoreResource
+from huleedu_dagster.resources.extractor import ExtractorResource
+from huleedu_dagster.resources.ledger import LedgerResource
+from huleedu_dagster.resources.speller import SpellerResource
+
+OP_NAME = "essays"
+_WAVE = 25
+"""Essays whose events are written together; a longer wait would hide progress from the UI."""
+
+_DESCRIPTIONS = {
+    Stage.RAW_UPLOAD: "The uploaded bytes, untouched and verified against their hash.",
+    Stage.EXTRACTED_PLAINTEXT: "Plain text of the upload, or the code that says why there is none.",
+    Stage.VALIDATION_RESULT: "Whether the text fits the limits of its batch.",
+    Stage.SPELLCHECK_RESULT: "Misspellings with offsets and suggestions, and the corrected text.",
+}
+_KINDS = {
+    Stage.RAW_UPLOAD: {"python", "file"},
+    Stage.EXTRACTED_PLAINTEXT: {"python", "text"},
+    Stage.VALIDATION_RESULT: {"python"},
+    Stage.SPELLCHECK_RESULT: {"python", "pyspellchecker"},
+}
+
+
+class EssayRunConfig(Config):
+    """What a run of the essay op may be told.
+
+    Attributes:
+        force: Compute again what is done; every result must come out the same.
+        slots: Compute only these slots and emit what is stored for the other cells of the run;
+            all cells when empty.
+    """
+
+    force: bool = False
+    slots: list[str] = Field(default_factory=list)
+
+
+def build_essay_assets(versions: CodeVersions, *, max_attempts: int) -> AssetsDefinition:
+    """The essay assets with the code versions of this installation.
+
+    Args:
+        versions: Code version of each stage.
+        max_attempts: Failures of infrastructure after which an essay becomes a dead letter.
+    """
+    specs = [
+        AssetSpec(
+            stage.value,
+            deps=list(INPUTS[stage]),
+            description=_DESCRIPTIONS[stage],
+            group_name=ESSAY_GROUP,
+            owners=OWNERS,
+            kinds=_KINDS[stage],
+            code_version=versions.of_stage(stage),
+            skippable=True,
+        )
+        for stage in Stage
+    ]
+
+    @multi_asset(
+        name=OP_NAME,
+        specs=specs,
+        check_specs=essay_check_specs(),
+        partitions_def=ESSAYS,
+        can_subset=True,
+        backfill_policy=BackfillPolicy.single_run(),
+    )
+    def essays(
+        context: AssetExecutionContext,
+        config: EssayRunConfig,
+        ledger: LedgerResource,
+        blobs: BlobStoreResource,
+        extractor: ExtractorResource,
+        speller: SpellerResource,
+    ) -> Iterator[Any]:
+        tools = Tools(blobs.open(), extractor.open(), speller.open(), versions)
+        pipeline = EssayPipeline(ledger.open(), tools, max_attempts=max_attempts)
+        yield from _run(context, config, pipeline)
+
+    return essays
+
+
+def _run(
+    context: AssetExecutionContext, config: EssayRunConfig, pipeline: EssayPipeline
+) -> Iterator[AssetMaterialization | AssetCheckEvaluation]:
+    stages = frozenset(Stage(key.to_user_string()) for key in context.selected_asset_keys)
+    failed: list[str] = []
+    for batch_id, slots in cells_by_batch(context.partition_keys).items():
+        with pipeline.ledger.read() as tx:
+            batch = tx.batches.find(batch_id)
+            found = {it.slot: it for it in tx.essays.of_batch(batch_id)}
+        essays = [found[slot] for slot in slots if slot in found]
+        yield from no_essay_events(batch_id, [it for it in slots if it not in found], stages)
+        if batch is None:
+            continue
+        settings = batch.registration.settings
+        emission = BatchEmission(context.instance, batch_id, settings.data_version, stages)
+        passes = _Passes(context, config, pipeline, settings, stages, failed)
+        for start in range(0, len(essays) if stages else 0, _WAVE):
+            results = [passes.of(essay) for essay in essays[start : start + _WAVE]]
+            yield from emission.events([it for it in results if it is not None])
+        yield from essay_evaluations(context.selected_asset_check_keys, pipeline, essays)
+    _raise_once(failed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Passes:
+    """Takes the essays of one batch through the pipeline; notes which of them failed."""
+
+    context: AssetExecutionContext
+    config: EssayRunConfig
+    pipeline: EssayPipeline
+    settings: BatchSettings
+    stages: frozenset[Stage]
+    failed: list[str]
+
+    def of(self, essay: Essay) -> EssayResult | None:
+        if self.config.slots and essay.slot not in self.config.slots:
+            return self.pipeline.stored(essay)
+        log = EssayLog(self.context.log, essay, run_id=self.context.run_id)
+        try:
+            with log.timed():
+                return self.pipeline.process(
+                    self.settings, essay, self.stages, force=self.config.force
+                )
+        except SupersededError:
+            return None
+        except Exception as error:
+            self.failed.append(str(cell_key(essay.upload.batch_id, essay.slot)))
+            _record(self.pipeline, essay, self.context.run_id, error, log)
+            return None
+
+
+def _record(
+    pipeline: EssayPipeline, essay: Essay, run_id: str, error: Exception, log: EssayLog
+) -> None:
+    try:
+        dead = pipeline.record_failure(essay, run_id=run_id, error=error)
+    except Exception as unrecorded:
+        # With the ledger away nothing can be counted here; the failure sensor counts this run.
+        log.failed(type(unrecorded).__name__, dead=False)
+        return
+    log.failed(type(error).__name__, dead=dead)
+
+
+def _raise_once(failed: Sequence[str]) -> None:
+    if failed:
+        raise Failure(
+            description=f"{len(failed)} essays failed for reasons of infrastructure",
+            metadata={"essays": ", ".join(failed)},
+            allow_retries=False,
+        )

@@ -1,0 +1,112 @@
+"""What the commands share: the home folder, exit codes, and how results are printed."""
+
+import json
+import os
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from huleedu_dagster.domain.completeness import BatchStatus
+from huleedu_dagster.domain.registration import BatchSettings
+from huleedu_dagster.ledger.ledger import Ledger
+from huleedu_dagster.pipeline.intake import Intake
+from huleedu_dagster.pipeline.views import BatchFacts, BatchView, batch_view
+from huleedu_dagster.settings import Settings
+from huleedu_dagster.storage.local import LocalBlobStore
+from huleedu_dagster.storage.port import BlobStore
+
+
+class Exit(IntEnum):
+    """Exit codes of every command."""
+
+    READY = 0
+    INFRASTRUCTURE = 1
+    USAGE = 2
+    INCOMPLETE = 3
+
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option("--home", help="Home folder; HULEEDU_HOME or ~/.huleedu when left out."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+
+
+@dataclass(frozen=True)
+class Installation:
+    """The installation in a home folder, opened when it is first used."""
+
+    settings: Settings
+
+    @classmethod
+    def at(cls, home: Path | None) -> "Installation":
+        """The installation in `home`, and in the environment for processes started from here."""
+        settings = Settings() if home is None else Settings(home=home)
+        os.environ["HULEEDU_HOME"] = str(settings.home)
+        return cls(settings)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger, its schema up to date."""
+        ledger = Ledger(self.settings.resolved_ledger_url)
+        ledger.migrate()
+        return ledger
+
+    @cached_property
+    def blobs(self) -> BlobStore:
+        """The blob store."""
+        return LocalBlobStore(self.settings.blob_folder)
+
+    @cached_property
+    def intake(self) -> Intake:
+        """What takes files in."""
+        return Intake(self.ledger, self.blobs, self.settings.max_slots)
+
+    def view(self, batch_id: str) -> BatchView:
+        """A batch as readers are told.
+
+        Raises:
+            UnknownBatchError: It is not registered.
+        """
+        with self.ledger.read() as tx:
+            return batch_view(BatchFacts.read(tx, batch_id), tx.now)
+
+    def batch_settings(
+        self,
+        *,
+        language: str | None = None,
+        min_words: int | None = None,
+        max_words: int | None = None,
+        word_list: Path | None = None,
+    ) -> BatchSettings:
+        """Settings of a batch: what was asked for, and defaults for the rest.
+
+        Raises:
+            pydantic.ValidationError: A value is out of range.
+            OSError: The word list cannot be read.
+        """
+        words = word_list.read_text(encoding="utf-8").split() if word_list else []
+        given = {"language": language, "min_words": min_words, "max_words": max_words}
+        defaults = {name: getattr(self.settings, name) for name in given}
+        chosen = {name: defaults[name] if it is None else it for name, it in given.items()}
+        return BatchSettings(**chosen, word_list=tuple(words))
+
+
+def exit_code(status: BatchStatus) -> Exit:
+    """The exit code of a command that ends with a batch in this state."""
+    return Exit.READY if status is BatchStatus.READY else Exit.INCOMPLETE
+
+
+def fail(message: str, code: Exit) -> NoReturn:
+    """Say what is wrong on standard error and end with `code`."""
+    typer.echo(f"huleedu: {message}", err=True)
+    raise typer.Exit(code)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON value."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))

@@ -1,0 +1,179 @@
+"""Dagster's SQLite storages with open connections and cheaper commits; all else is stock.
+
+Stock makes a new engine for every event and migrates a new database for every run. Here engines
+stay open, commits do not wait for the disk (`synchronous=NORMAL`: a power cut may lose the last
+events, which the next attempt emits again from the ledger), and the database of a run is a copy of
+an empty, migrated one. Named in `dagster.yaml`; the stock classes can be named there instead.
+"""
+
+import os
+import shutil
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
+    INDEX_SHARD_NAME,
+    SqliteEventLogStorage,
+)
+from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
+from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
+from dagster._core.storage.sqlite_storage import (
+    DagsterSqliteStorage,
+    _event_logs_directory,
+    _runs_directory,
+    _schedule_directory,
+)
+from dagster._serdes import ConfigurableClassData
+
+_BUSY_TIMEOUT_SECONDS = 30
+_MOST_OPEN = 32
+_TEMPLATE = "empty-run.template"
+
+
+class _Engines:
+    """A few open engines; the one not used for longest is closed first."""
+
+    def __init__(self) -> None:
+        self._open: OrderedDict[str, sa.Engine] = OrderedDict()
+        self._lock = threading.RLock()
+
+    def get(self, url: str) -> sa.Engine:
+        with self._lock:
+            if url not in self._open:
+                self._open[url] = _create_engine(url)
+                while len(self._open) > _MOST_OPEN:
+                    self._open.popitem(last=False)[1].dispose()
+            self._open.move_to_end(url)
+            return self._open[url]
+
+    def close(self) -> None:
+        with self._lock:
+            while self._open:
+                self._open.popitem()[1].dispose()
+
+
+def _create_engine(url: str) -> sa.Engine:
+    engine = sa.create_engine(
+        url,
+        poolclass=sa.pool.QueuePool,
+        pool_size=2,
+        connect_args={"timeout": _BUSY_TIMEOUT_SECONDS, "check_same_thread": False},
+    )
+    sa.event.listen(engine, "connect", _lighten_commits)
+    return engine
+
+
+def _lighten_commits(connection: Any, _record: object) -> None:
+    connection.execute("PRAGMA synchronous=NORMAL").close()
+
+
+class PooledSqliteEventLogStorage(SqliteEventLogStorage):
+    """Stock event log with open engines and run databases copied from a template."""
+
+    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        self._engines = _Engines()
+        super().__init__(base_dir, inst_data)
+
+    @contextmanager
+    def _connect(self, shard: str) -> Iterator[sa.Connection]:
+        with self._db_lock:
+            if shard not in self._initialized_dbs:
+                self._initialize(shard)
+                self._initialized_dbs.add(shard)
+            engine = self._engines.get(self.conn_string_for_shard(shard))
+            with engine.connect() as connection, connection.begin():
+                yield connection
+
+    def _initialize(self, shard: str) -> None:
+        path = Path(self.path_for_shard(shard))
+        if shard == INDEX_SHARD_NAME or path.exists():
+            self._initdb(self._engines.get(self.conn_string_for_shard(shard)))
+            return
+        copy = path.with_suffix(f".{os.getpid()}.new")
+        shutil.copyfile(self._template(), copy)
+        try:
+            # A link never overwrites the database that another process made meanwhile.
+            os.link(copy, path)
+        except FileExistsError:
+            pass
+        finally:
+            copy.unlink()
+
+    def _template(self) -> Path:
+        template = Path(self._base_dir) / _TEMPLATE
+        if not template.exists():
+            shard = f"template-{os.getpid()}"
+            engine = sa.create_engine(self.conn_string_for_shard(shard), poolclass=sa.pool.NullPool)
+            self._initdb(engine)
+            engine.dispose()
+            Path(self.path_for_shard(shard)).replace(template)
+        return template
+
+    def dispose(self) -> None:
+        """Close all engines."""
+        self._engines.close()
+
+
+class PooledSqliteRunStorage(SqliteRunStorage):
+    """Stock run storage with an open engine."""
+
+    _engines: _Engines | None = None
+
+    @contextmanager
+    def connect(self) -> Iterator[sa.Connection]:
+        """A connection in a transaction."""
+        if self._engines is None:
+            self._engines = _Engines()
+        with self._engines.get(self._conn_string).connect() as connection, connection.begin():
+            yield connection
+
+    def dispose(self) -> None:
+        """Close the engine."""
+        if self._engines is not None:
+            self._engines.close()
+
+
+class PooledSqliteScheduleStorage(SqliteScheduleStorage):
+    """Stock schedule storage with an open engine."""
+
+    _engines: _Engines | None = None
+
+    @contextmanager
+    def connect(self) -> Iterator[sa.Connection]:
+        """A connection in a transaction."""
+        if self._engines is None:
+            self._engines = _Engines()
+        with self._engines.get(self._conn_string).connect() as connection, connection.begin():
+            yield connection
+
+    def dispose(self) -> None:
+        """Close the engine."""
+        if self._engines is not None:
+            self._engines.close()
+
+
+class PooledSqliteStorage(DagsterSqliteStorage):
+    """All three storages in one folder, as stock lays them out."""
+
+    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        self.base_dir = base_dir
+        self._inst_data = inst_data
+        self._run_storage = PooledSqliteRunStorage.from_local(_runs_directory(base_dir))
+        self._event_log_storage = PooledSqliteEventLogStorage(_event_logs_directory(base_dir))
+        self._schedule_storage = PooledSqliteScheduleStorage.from_local(
+            _schedule_directory(base_dir)
+        )
+        # Past the stock initialiser, which would make the stock storages.
+        super(DagsterSqliteStorage, self).__init__()  # type: ignore[no-untyped-call]
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> "PooledSqliteStorage":
+        """Make the storage that `dagster.yaml` describes."""
+        return cls(inst_data=inst_data, **config_value)

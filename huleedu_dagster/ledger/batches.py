@@ -1,0 +1,171 @@
+"""Registered batches: settings, closing, and what was last reported of them."""
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from huleedu_dagster.domain.completeness import ClosedBy
+from huleedu_dagster.domain.registration import BatchSettings, Registration
+from huleedu_dagster.ledger.records import Batch
+from huleedu_dagster.ledger.rows import Rows
+from huleedu_dagster.ledger.tables import batches
+
+
+class UnknownBatchError(LookupError):
+    """No batch of this id is registered."""
+
+
+class BatchRows(Rows):
+    """The table of batches."""
+
+    def register(self, registration: Registration) -> bool:
+        """Add a batch.
+
+        Returns:
+            Whether it is new; one that exists is left as it is.
+        """
+        return self.insert_new(
+            batches,
+            {
+                **registration.model_dump(exclude={"settings"}),
+                "settings": registration.settings.model_dump(mode="json"),
+                "settings_version": registration.settings.data_version,
+            },
+        )
+
+    def find(self, batch_id: str, *, lock: bool = False) -> Batch | None:
+        """A batch, or `None`.
+
+        Args:
+            batch_id: Its id.
+            lock: Keep other writers off this batch until the transaction ends.
+        """
+        query = sa.select(batches).where(batches.c.batch_id == batch_id)
+        if lock:
+            query = query.with_for_update()
+        row = self.connection.execute(query).mappings().one_or_none()
+        return None if row is None else _batch(row)
+
+    def get(self, batch_id: str, *, lock: bool = False) -> Batch:
+        """A batch.
+
+        Raises:
+            UnknownBatchError: It is not registered.
+        """
+        batch = self.find(batch_id, lock=lock)
+        if batch is None:
+            raise UnknownBatchError(batch_id)
+        return batch
+
+    def all(self) -> list[Batch]:
+        """Every batch, the latest first."""
+        order = (batches.c.registered_at.desc(), batches.c.batch_id)
+        return self._select(sa.select(batches).order_by(*order))
+
+    def open(self) -> list[Batch]:
+        """Batches that still take essays."""
+        return self._select(sa.select(batches).where(batches.c.closed_at.is_(None)))
+
+    def unreported(self) -> list[Batch]:
+        """Closed batches whose facts changed since they were last reported."""
+        return self._select(
+            sa.select(batches)
+            .where(batches.c.closed_at.is_not(None), batches.c.reported_fingerprint.is_(None))
+            .order_by(batches.c.closed_at, batches.c.batch_id)
+        )
+
+    def unpublished(self, limit: int) -> list[Batch]:
+        """Batches whose settings Dagster may not know yet."""
+        differs = batches.c.published_settings_version.is_distinct_from(batches.c.settings_version)
+        return self._select(sa.select(batches).where(differs).limit(limit))
+
+    def change_settings(self, batch_id: str, settings: BatchSettings) -> None:
+        """Replace the settings of a batch; its results become stale, nothing else happens."""
+        self._update(
+            batch_id,
+            settings=settings.model_dump(mode="json"),
+            settings_version=settings.data_version,
+        )
+
+    def mark_published(self, batch_id: str, settings_version: str) -> None:
+        """Note that Dagster shows these settings."""
+        self._update(batch_id, published_settings_version=settings_version)
+
+    def close(self, batch_id: str, reason: ClosedBy) -> bool:
+        """Close a batch.
+
+        Returns:
+            Whether it was open.
+        """
+        statement = (
+            sa.update(batches)
+            .where(batches.c.batch_id == batch_id, batches.c.closed_at.is_(None))
+            .values(closed_at=self.now, closed_by=reason, reported_fingerprint=None)
+        )
+        return self.connection.execute(statement).rowcount == 1
+
+    def reopen(self, batch_id: str) -> None:
+        """Let a batch take essays again, until someone closes it or it is full."""
+        self._update(
+            batch_id,
+            closed_at=None,
+            closed_by=None,
+            deadline=None,
+            timeout_seconds=None,
+            reported_fingerprint=None,
+        )
+
+    def touch(self, batch_id: str, *, received_at: datetime | None = None) -> None:
+        """Note that the facts of a batch changed, so what was reported is no longer current."""
+        values: dict[str, Any] = {"reported_fingerprint": None}
+        if received_at is not None:
+            values["last_received_at"] = received_at
+        self._update(batch_id, **values)
+
+    def mark_reported(self, batch_id: str, fingerprint: str) -> None:
+        """Note that manifest, report and (if ready) release of these facts are stored."""
+        self._update(
+            batch_id,
+            reported_fingerprint=fingerprint,
+            reported_at=self.now,
+            attempts=0,
+        )
+
+    def set_attempts(self, batch_id: str, attempts: int, generation: int) -> None:
+        """Count failed attempts of the batch's closing work."""
+        self._update(batch_id, attempts=attempts, generation=generation)
+
+    def _update(self, batch_id: str, **values: Any) -> None:
+        statement = sa.update(batches).where(batches.c.batch_id == batch_id).values(**values)
+        if self.connection.execute(statement).rowcount == 0:
+            raise UnknownBatchError(batch_id)
+
+    def _select(self, query: sa.Select[Any]) -> list[Batch]:
+        return [_batch(row) for row in self.connection.execute(query).mappings()]
+
+
+def _batch(row: sa.RowMapping) -> Batch:
+    return Batch(
+        registration=Registration(
+            batch_id=row["batch_id"],
+            registered_at=row["registered_at"],
+            correlation_id=row["correlation_id"],
+            settings=BatchSettings.model_validate(row["settings"]),
+            expected_essay_count=row["expected_essay_count"],
+            deadline=row["deadline"],
+            timeout_seconds=row["timeout_seconds"],
+            source=row["source"],
+            course=row["course"],
+            class_name=row["class_name"],
+            instructions=row["instructions"],
+        ),
+        published_settings_version=row["published_settings_version"],
+        last_received_at=row["last_received_at"],
+        closed_at=row["closed_at"],
+        closed_by=None if row["closed_by"] is None else ClosedBy(row["closed_by"]),
+        reported_fingerprint=row["reported_fingerprint"],
+        reported_at=row["reported_at"],
+        attempts=row["attempts"],
+        generation=row["generation"],
+    )

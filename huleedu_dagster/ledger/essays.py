@@ -1,0 +1,163 @@
+"""Uploads, the slots they fill and the versions of an essay."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from huleedu_dagster.domain.ids import slot_id
+from huleedu_dagster.ledger.records import Essay, Upload, UploadStatus
+from huleedu_dagster.ledger.rows import Rows
+from huleedu_dagster.ledger.tables import essays, uploads
+
+
+class EssayRows(Rows):
+    """The tables of uploads and essays."""
+
+    def latest_upload(self, batch_id: str, path: str) -> Upload | None:
+        """The last version received under a path."""
+        query = (
+            sa.select(uploads)
+            .where(uploads.c.batch_id == batch_id, uploads.c.path == path)
+            .order_by(uploads.c.version.desc())
+            .limit(1)
+        )
+        row = self.connection.execute(query).mappings().one_or_none()
+        return None if row is None else _upload(row)
+
+    def add_upload(self, upload: Upload) -> None:
+        """Record a received file.
+
+        Raises:
+            sqlalchemy.exc.IntegrityError: This version of this path is recorded already.
+        """
+        row = {name: getattr(upload, name) for name in uploads.c.keys()}  # noqa: SIM118
+        self.connection.execute(sa.insert(uploads).values(**row))
+
+    def slot_of(self, batch_id: str, path: str) -> str | None:
+        """The slot a path holds, `None` if it has none."""
+        query = sa.select(essays.c.slot).where(essays.c.batch_id == batch_id, essays.c.path == path)
+        return self.connection.execute(query).scalar_one_or_none()
+
+    def next_slot(self, batch_id: str) -> str:
+        """The first free slot. Slots fill in order of arrival.
+
+        Raises:
+            InvalidIdError: All slots there can be are taken.
+        """
+        return slot_id(self.count(batch_id) + 1)
+
+    def count(self, batch_id: str) -> int:
+        """Number of slots taken."""
+        query = sa.select(sa.func.count()).where(essays.c.batch_id == batch_id)
+        return self.connection.execute(query).scalar_one()
+
+    def fill_slot(self, upload: Upload) -> None:
+        """Make `upload` the first version of the essay in its slot.
+
+        Raises:
+            sqlalchemy.exc.IntegrityError: The slot or the path is taken.
+        """
+        self.connection.execute(
+            sa.insert(essays).values(
+                batch_id=upload.batch_id,
+                slot=upload.slot,
+                path=upload.path,
+                upload_id=upload.upload_id,
+                pending=True,
+            )
+        )
+
+    def replace_version(self, upload: Upload) -> None:
+        """Make `upload` the current version of the essay in its slot."""
+        self._update(
+            upload.batch_id,
+            str(upload.slot),
+            upload_id=upload.upload_id,
+            pending=True,
+            attempts=0,
+            generation=essays.c.generation + 1,
+        )
+
+    def set_pending(self, batch_id: str, slot: str, *, pending: bool) -> None:
+        """Note whether a slot still waits for an outcome."""
+        self._update(batch_id, slot, pending=pending)
+
+    def set_attempts(self, batch_id: str, slot: str, attempts: int, generation: int) -> None:
+        """Count failed attempts of an essay."""
+        self._update(batch_id, slot, attempts=attempts, generation=generation)
+
+    def of_batch(self, batch_id: str) -> list[Essay]:
+        """The slots of a batch with their current uploads, in order."""
+        return self._essays(essays.c.batch_id == batch_id)
+
+    def in_slot(self, batch_id: str, slot: str) -> Essay | None:
+        """The essay in a slot, `None` if the slot is empty."""
+        found = self._essays(essays.c.batch_id == batch_id, essays.c.slot == slot)
+        return found[0] if found else None
+
+    def pending(self, limit: int) -> list[Essay]:
+        """Slots whose current upload has no outcome, those longest waiting first."""
+        waiting = essays.c.pending.is_(sa.true())
+        return self._essays(waiting, order=uploads.c.received_at, limit=limit)
+
+    def uploads_of(self, batch_id: str, *statuses: UploadStatus) -> list[Upload]:
+        """Uploads of a batch in order of arrival, of some statuses or of all."""
+        query = sa.select(uploads).where(uploads.c.batch_id == batch_id)
+        if statuses:
+            query = query.where(uploads.c.status.in_(statuses))
+        query = query.order_by(uploads.c.received_at, uploads.c.path, uploads.c.version)
+        return [_upload(row) for row in self.connection.execute(query).mappings()]
+
+    def versions(self, batch_id: str, path: str) -> list[Upload]:
+        """All uploads under a path, the first first."""
+        query = (
+            sa.select(uploads)
+            .where(uploads.c.batch_id == batch_id, uploads.c.path == path)
+            .order_by(uploads.c.version)
+        )
+        return [_upload(row) for row in self.connection.execute(query).mappings()]
+
+    def assign(self, upload_id: str, slot: str) -> None:
+        """Give an upload that had no slot one."""
+        self.connection.execute(
+            sa.update(uploads)
+            .where(uploads.c.upload_id == upload_id)
+            .values(slot=slot, status=UploadStatus.ASSIGNED)
+        )
+
+    def _update(self, batch_id: str, slot: str, **values: Any) -> None:
+        self.connection.execute(
+            sa.update(essays)
+            .where(essays.c.batch_id == batch_id, essays.c.slot == slot)
+            .values(**values)
+        )
+
+    def _essays(
+        self,
+        *where: sa.ColumnElement[bool],
+        order: sa.ColumnElement[Any] | None = None,
+        limit: int | None = None,
+    ) -> list[Essay]:
+        columns = (essays.c.slot, essays.c.pending, essays.c.attempts, essays.c.generation)
+        query = (
+            sa.select(uploads, *(column.label(f"essay_{column.name}") for column in columns))
+            .join(essays, essays.c.upload_id == uploads.c.upload_id)
+            .where(*where)
+            .order_by(*(() if order is None else (order,)), essays.c.batch_id, essays.c.slot)
+            .limit(limit)
+        )
+        return [
+            Essay(
+                upload=_upload(row),
+                slot=row["essay_slot"],
+                pending=row["essay_pending"],
+                attempts=row["essay_attempts"],
+                generation=row["essay_generation"],
+            )
+            for row in self.connection.execute(query).mappings()
+        ]
+
+
+def _upload(row: sa.RowMapping) -> Upload:
+    values = {name: row[name] for name in uploads.c.keys()}  # noqa: SIM118
+    return Upload(**{**values, "status": UploadStatus(values["status"])})

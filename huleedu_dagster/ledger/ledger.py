@@ -1,0 +1,163 @@
+"""The ledger: one database with the facts about batches, in transactions.
+
+`Ledger.write()` opens a transaction in which everything asked of the yielded `Transaction` happens
+together or not at all; `Ledger.read()` gives a consistent view.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from huleedu_dagster.domain.clock import Clock, utc_now
+from huleedu_dagster.ledger.audit import AuditRows
+from huleedu_dagster.ledger.batches import BatchRows
+from huleedu_dagster.ledger.essays import EssayRows
+from huleedu_dagster.ledger.failures import FailureRows
+from huleedu_dagster.ledger.inbox import InboxRows
+from huleedu_dagster.ledger.outbox import OutboxRows
+from huleedu_dagster.ledger.outcomes import OutcomeRows
+from huleedu_dagster.ledger.results import ResultRows
+
+_BUSY_TIMEOUT_MS = 30_000
+
+
+class Transaction:
+    """The ledger inside one transaction; `now` is the same for all that happens in it."""
+
+    def __init__(self, connection: sa.Connection, now: datetime) -> None:
+        self.connection = connection
+        self.now = now
+
+    @cached_property
+    def batches(self) -> BatchRows:
+        """Registered batches."""
+        return BatchRows(self.connection, self.now)
+
+    @cached_property
+    def essays(self) -> EssayRows:
+        """Uploads, slots and versions."""
+        return EssayRows(self.connection, self.now)
+
+    @cached_property
+    def outcomes(self) -> OutcomeRows:
+        """What each stage made of each essay."""
+        return OutcomeRows(self.connection, self.now)
+
+    @cached_property
+    def outbox(self) -> OutboxRows:
+        """Events."""
+        return OutboxRows(self.connection, self.now)
+
+    @cached_property
+    def failures(self) -> FailureRows:
+        """Attempts and dead letters."""
+        return FailureRows(self.connection, self.now)
+
+    @cached_property
+    def results(self) -> ResultRows:
+        """Waivers, manifests, reports and releases."""
+        return ResultRows(self.connection, self.now)
+
+    @cached_property
+    def inbox(self) -> InboxRows:
+        """Files of the inbox folder that were seen."""
+        return InboxRows(self.connection, self.now)
+
+    @cached_property
+    def audit(self) -> AuditRows:
+        """Totals of a day."""
+        return AuditRows(self.connection, self.now)
+
+
+class Ledger:
+    """The ledger of one installation.
+
+    Args:
+        url: SQLAlchemy URL of SQLite or Postgres.
+        clock: Where the time comes from.
+    """
+
+    def __init__(self, url: str, *, clock: Clock = utc_now) -> None:
+        self.url = url
+        self._clock = clock
+        self._engine = _create_engine(url)
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """A transaction that commits when the block ends and rolls back when it raises.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: The database cannot be reached or refuses.
+        """
+        with self._engine.connect() as raw:
+            connection = raw.execution_options(huleedu_write=True)
+            with connection.begin():
+                yield Transaction(connection, self._clock())
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """A consistent view; nothing it is asked to write is kept.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: The database cannot be reached.
+        """
+        with self._engine.connect() as raw:
+            connection = raw.execution_options(huleedu_write=False)
+            with connection.begin() as transaction:
+                yield Transaction(connection, self._clock())
+                transaction.rollback()
+
+    def migrate(self) -> None:
+        """Bring the schema up to date; harmless when it is.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: The database cannot be reached or refuses.
+        """
+        from huleedu_dagster.ledger.migrations.runner import upgrade
+
+        database = sa.make_url(self.url)
+        if database.get_backend_name() == "sqlite" and database.database:
+            Path(database.database).parent.mkdir(parents=True, exist_ok=True)
+        upgrade(self._engine)
+
+    def schema_revision(self) -> str | None:
+        """The revision the schema is at, `None` before the first migration."""
+        from huleedu_dagster.ledger.migrations.runner import current_revision
+
+        return current_revision(self._engine)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._engine.dispose()
+
+
+def _create_engine(url: str) -> sa.Engine:
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return sa.create_engine(parsed, pool_pre_ping=True, pool_size=5, max_overflow=5)
+    engine = sa.create_engine(parsed)
+    sa.event.listen(engine, "connect", _configure_sqlite)
+    sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _configure_sqlite(connection: object, _record: object) -> None:
+    # The driver's own transaction handling begins late and never IMMEDIATE: two writers that
+    # both read first would then deadlock instead of waiting.
+    connection.isolation_level = None  # type: ignore[attr-defined]
+    cursor = connection.cursor()  # type: ignore[attr-defined]
+    cursor.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    # A receipt promises durability, so every commit reaches the disk.
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    write = connection.get_execution_options().get("huleedu_write", True)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

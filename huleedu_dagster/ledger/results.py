@@ -1,0 +1,86 @@
+"""Results of whole batches: waivers, manifests, reports and releases."""
+
+import sqlalchemy as sa
+
+from huleedu_dagster.domain.ids import ContentType
+from huleedu_dagster.ledger.records import Release, Waiver
+from huleedu_dagster.ledger.rows import Rows
+from huleedu_dagster.ledger.tables import batch_results, releases, waivers
+
+
+class ResultRows(Rows):
+    """The tables of waivers, results and releases."""
+
+    def waive(self, batch_id: str, slot: str, reason: str) -> bool:
+        """Record that an operator goes on without a slot.
+
+        Returns:
+            Whether it is news.
+        """
+        values = {"batch_id": batch_id, "slot": slot, "reason": reason, "waived_at": self.now}
+        return self.insert_new(waivers, values)
+
+    def waivers(self, batch_id: str) -> list[Waiver]:
+        """The waivers of a batch, by slot."""
+        query = sa.select(waivers).where(waivers.c.batch_id == batch_id).order_by(waivers.c.slot)
+        return [Waiver(**row) for row in self.connection.execute(query).mappings()]
+
+    def record(self, batch_id: str, kind: ContentType, fingerprint: str, blob_key: str) -> bool:
+        """Note where a result of the batch in the state of `fingerprint` is stored.
+
+        Returns:
+            Whether it is new.
+        """
+        values = {
+            "batch_id": batch_id,
+            "kind": kind,
+            "fingerprint": fingerprint,
+            "blob_key": blob_key,
+            "recorded_at": self.now,
+        }
+        return self.insert_new(batch_results, values)
+
+    def blob_of(self, batch_id: str, kind: ContentType, fingerprint: str) -> str | None:
+        """Where a result of that state is stored, `None` if it was not made."""
+        query = sa.select(batch_results.c.blob_key).where(
+            batch_results.c.batch_id == batch_id,
+            batch_results.c.kind == kind,
+            batch_results.c.fingerprint == fingerprint,
+        )
+        return self.connection.execute(query).scalar_one_or_none()
+
+    def latest_blob(self, batch_id: str, kind: ContentType) -> str | None:
+        """Where the latest result of a kind is stored, `None` if there is none."""
+        query = (
+            sa.select(batch_results.c.blob_key)
+            .where(batch_results.c.batch_id == batch_id, batch_results.c.kind == kind)
+            .order_by(batch_results.c.recorded_at.desc())
+            .limit(1)
+        )
+        return self.connection.execute(query).scalar_one_or_none()
+
+    def latest_release(self, batch_id: str) -> Release | None:
+        """The last released revision of a batch."""
+        query = (
+            sa.select(releases)
+            .where(releases.c.batch_id == batch_id)
+            .order_by(releases.c.revision.desc())
+            .limit(1)
+        )
+        row = self.connection.execute(query).mappings().one_or_none()
+        return None if row is None else Release(**row)
+
+    def release(self, batch_id: str, revision: int, fingerprint: str, manifest_blob: str) -> bool:
+        """Record a released revision.
+
+        Returns:
+            Whether it is new.
+        """
+        values = {
+            "batch_id": batch_id,
+            "revision": revision,
+            "fingerprint": fingerprint,
+            "manifest_blob": manifest_blob,
+            "released_at": self.now,
+        }
+        return self.insert_new(releases, values)

@@ -1,0 +1,238 @@
+"""The ledger's tables, portable between SQLite and Postgres.
+
+Repeats are made harmless here, by unique constraints: an essay's path, its versions, a slot, the
+materialization key of a stage, an event, an attempt of a run, a dead letter, a waiver, a release.
+"""
+
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment in UTC; aware in Python, without a zone in the database (SQLite has none)."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Turn an aware moment into UTC without a zone.
+
+        Raises:
+            ValueError: The moment has no zone.
+        """
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("moments in the ledger are aware")
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give the stored moment its zone back."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+def _batch_reference() -> sa.Column[str]:
+    return sa.Column("batch_id", sa.String(63), sa.ForeignKey("batches.batch_id"), nullable=False)
+
+
+batches = sa.Table(
+    "batches",
+    metadata,
+    sa.Column("batch_id", sa.String(63), primary_key=True),
+    sa.Column("registered_at", UtcDateTime, nullable=False),
+    sa.Column("correlation_id", sa.String(36), nullable=False),
+    sa.Column("expected_essay_count", sa.Integer),
+    sa.Column("deadline", UtcDateTime),
+    sa.Column("timeout_seconds", sa.Float),
+    sa.Column("source", sa.String(16), nullable=False),
+    sa.Column("course", sa.Text, nullable=False),
+    sa.Column("class_name", sa.Text, nullable=False),
+    sa.Column("instructions", sa.Text, nullable=False),
+    sa.Column("settings", sa.JSON, nullable=False),
+    sa.Column("settings_version", sa.String(64), nullable=False),
+    sa.Column("published_settings_version", sa.String(64)),
+    sa.Column("last_received_at", UtcDateTime),
+    sa.Column("closed_at", UtcDateTime),
+    sa.Column("closed_by", sa.String(16)),
+    sa.Column("reported_fingerprint", sa.String(64)),
+    sa.Column("reported_at", UtcDateTime),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("generation", sa.Integer, nullable=False, server_default="0"),
+    sa.Index(None, "closed_at", "reported_fingerprint"),
+)
+
+uploads = sa.Table(
+    "uploads",
+    metadata,
+    sa.Column("upload_id", sa.String(32), primary_key=True),
+    _batch_reference(),
+    sa.Column("path", sa.Text, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("slot", sa.String(4)),
+    sa.Column("status", sa.String(8), nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("blob_key", sa.String(255), nullable=False),
+    sa.Column("received_at", UtcDateTime, nullable=False),
+    sa.Column("correlation_id", sa.String(36), nullable=False),
+    sa.UniqueConstraint("batch_id", "path", "version"),
+    sa.Index(None, "batch_id", "sha256"),
+    sa.Index(None, "received_at"),
+)
+
+essays = sa.Table(
+    "essays",
+    metadata,
+    _batch_reference(),
+    sa.Column("slot", sa.String(4), nullable=False),
+    sa.Column("path", sa.Text, nullable=False),
+    sa.Column("upload_id", sa.String(32), sa.ForeignKey("uploads.upload_id"), nullable=False),
+    sa.Column("pending", sa.Boolean, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("generation", sa.Integer, nullable=False, server_default="0"),
+    sa.PrimaryKeyConstraint("batch_id", "slot"),
+    sa.UniqueConstraint("batch_id", "path"),
+    sa.Index(None, "pending", "batch_id"),
+)
+
+stage_outcomes = sa.Table(
+    "stage_outcomes",
+    metadata,
+    sa.Column("outcome_id", sa.Integer, primary_key=True, autoincrement=True),
+    _batch_reference(),
+    sa.Column("slot", sa.String(4), nullable=False),
+    sa.Column("stage", sa.String(32), nullable=False),
+    sa.Column("materialization_key", sa.String(64), nullable=False),
+    sa.Column("upload_id", sa.String(32), sa.ForeignKey("uploads.upload_id"), nullable=False),
+    sa.Column("code_version", sa.String(255), nullable=False),
+    sa.Column("outcome", sa.String(16), nullable=False),
+    sa.Column("code", sa.String(32)),
+    sa.Column("transient", sa.Boolean, nullable=False),
+    sa.Column("data_version", sa.String(64), nullable=False),
+    sa.Column("blob_key", sa.String(255)),
+    sa.Column("details", sa.JSON, nullable=False),
+    sa.Column("duration_ms", sa.Integer, nullable=False),
+    sa.Column("recorded_at", UtcDateTime, nullable=False),
+    sa.UniqueConstraint("batch_id", "slot", "stage", "materialization_key"),
+    sa.Index(None, "recorded_at"),
+)
+
+current_outcomes = sa.Table(
+    "current_outcomes",
+    metadata,
+    _batch_reference(),
+    sa.Column("slot", sa.String(4), nullable=False),
+    sa.Column("stage", sa.String(32), nullable=False),
+    sa.Column("outcome_id", sa.Integer, sa.ForeignKey("stage_outcomes.outcome_id"), nullable=False),
+    sa.PrimaryKeyConstraint("batch_id", "slot", "stage"),
+)
+
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("event_id", sa.String(36), nullable=False, unique=True),
+    sa.Column("event_type", sa.String(80), nullable=False),
+    sa.Column("data_hash", sa.String(64), nullable=False),
+    sa.Column("event_timestamp", UtcDateTime, nullable=False),
+    sa.Column("batch_id", sa.String(63), nullable=False, index=True),
+    sa.Column("slot", sa.String(4)),
+    sa.Column("envelope", sa.JSON, nullable=False),
+    sa.UniqueConstraint("event_type", "data_hash"),
+    sa.Index(None, "event_timestamp"),
+)
+
+attempts = sa.Table(
+    "attempts",
+    metadata,
+    sa.Column("attempt_id", sa.Integer, primary_key=True, autoincrement=True),
+    _batch_reference(),
+    sa.Column("slot", sa.String(5), nullable=False),
+    sa.Column("run_id", sa.String(36), nullable=False),
+    sa.Column("generation", sa.Integer, nullable=False),
+    sa.Column("reason", sa.String(120), nullable=False),
+    sa.Column("failed_at", UtcDateTime, nullable=False),
+    sa.UniqueConstraint("batch_id", "slot", "run_id"),
+    sa.Index(None, "run_id"),
+)
+
+dead_letters = sa.Table(
+    "dead_letters",
+    metadata,
+    sa.Column("dead_letter_id", sa.Integer, primary_key=True, autoincrement=True),
+    _batch_reference(),
+    sa.Column("slot", sa.String(5), nullable=False),
+    sa.Column("generation", sa.Integer, nullable=False),
+    sa.Column("reason", sa.String(120), nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("correlation_id", sa.String(36), nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("resolved_at", UtcDateTime),
+    sa.UniqueConstraint("batch_id", "slot", "generation"),
+    sa.Index(None, "state"),
+)
+
+waivers = sa.Table(
+    "waivers",
+    metadata,
+    _batch_reference(),
+    sa.Column("slot", sa.String(4), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("waived_at", UtcDateTime, nullable=False),
+    sa.PrimaryKeyConstraint("batch_id", "slot"),
+)
+
+batch_results = sa.Table(
+    "batch_results",
+    metadata,
+    _batch_reference(),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("blob_key", sa.String(255), nullable=False),
+    sa.Column("recorded_at", UtcDateTime, nullable=False),
+    sa.PrimaryKeyConstraint("batch_id", "kind", "fingerprint"),
+)
+
+releases = sa.Table(
+    "releases",
+    metadata,
+    _batch_reference(),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("manifest_blob", sa.String(255), nullable=False),
+    sa.Column("released_at", UtcDateTime, nullable=False),
+    sa.PrimaryKeyConstraint("batch_id", "revision"),
+)
+
+inbox_files = sa.Table(
+    "inbox_files",
+    metadata,
+    _batch_reference(),
+    sa.Column("path", sa.Text, nullable=False),
+    sa.Column("signature", sa.String(64), nullable=False),
+    sa.PrimaryKeyConstraint("batch_id", "path"),
+)
+
+audit_reports = sa.Table(
+    "audit_reports",
+    metadata,
+    sa.Column("day", sa.String(10), nullable=False),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("blob_key", sa.String(255), nullable=False),
+    sa.Column("totals", sa.JSON, nullable=False),
+    sa.Column("recorded_at", UtcDateTime, nullable=False),
+    sa.PrimaryKeyConstraint("day", "kind"),
+)

@@ -1,0 +1,163 @@
+"""Dagster's part of a home folder: its configuration, its instance and who may use it."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from huleedu_dagster.settings import Settings
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+SERVER_CONFIG = "dagster.yaml"
+IN_PROCESS_CONFIG = "dagster-in-process.yaml"
+_LOCK = "in-use.lock"
+
+_COMMON = {
+    "telemetry": {"enabled": False},
+    "nux": {"enabled": False},
+    "python_logs": {"python_log_level": "WARNING"},
+    "run_retries": {"enabled": False},
+    "compute_logs": {
+        "module": "dagster._core.storage.noop_compute_log_manager",
+        "class": "NoOpComputeLogManager",
+    },
+    "retention": {
+        "sensor": {"purge_after_days": {"skipped": 1, "success": 7, "failure": 30}},
+        "schedule": {"purge_after_days": 30},
+    },
+}
+_SERVER = {
+    "run_monitoring": {
+        "enabled": True,
+        "poll_interval_seconds": 5,
+        "start_timeout_seconds": 120,
+        "max_runtime_seconds": 3600,
+        "free_slots_after_run_end_seconds": 60,
+    },
+    "run_coordinator": {
+        "module": "dagster._core.run_coordinator",
+        "class": "DefaultRunCoordinator",
+    },
+}
+_IN_PROCESS = {
+    "run_launcher": {
+        "module": "dagster._core.launcher.sync_in_memory_run_launcher",
+        "class": "SyncInMemoryRunLauncher",
+    },
+    "run_coordinator": {
+        "module": "dagster._core.run_coordinator.sync_in_memory_run_coordinator",
+        "class": "SyncInMemoryRunCoordinator",
+    },
+}
+
+
+class HomeInUseError(Exception):
+    """Another process works on this home folder.
+
+    Attributes:
+        role: What it is: `up`, `run`, …
+        pid: Its process id.
+    """
+
+    def __init__(self, role: str, pid: int) -> None:
+        super().__init__(f"`huleedu {role}` (process {pid}) works on this home folder")
+        self.role = role
+        self.pid = pid
+
+
+@dataclass(frozen=True, slots=True)
+class DagsterHome:
+    """Dagster's files in a home folder."""
+
+    settings: Settings
+
+    @property
+    def folder(self) -> Path:
+        """Dagster's own home."""
+        return self.settings.dagster_folder
+
+    def prepare(self) -> None:
+        """Write Dagster's configuration; one that an operator changed is left alone.
+
+        Raises:
+            OSError: The folder cannot be written.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.settings.inbox_folder.mkdir(parents=True, exist_ok=True)
+        storage = {
+            "storage": {
+                "custom": {
+                    "module": "huleedu_dagster.dagster_storage.sqlite",
+                    "class": "PooledSqliteStorage",
+                    "config": {"base_dir": str(self.folder / "storage")},
+                }
+            }
+        }
+        for name, own in ((SERVER_CONFIG, _SERVER), (IN_PROCESS_CONFIG, _IN_PROCESS)):
+            if not (self.folder / name).exists():
+                _write_yaml(self.folder / name, {**_COMMON, **storage, **own})
+
+    def instance(self) -> "DagsterInstance":
+        """Dagster's instance for runs inside this process; shares all data with the server's.
+
+        Raises:
+            OSError: The folder cannot be written.
+        """
+        from dagster import DagsterInstance
+        from dagster._core.instance.ref import InstanceRef
+
+        self.prepare()
+        reference = InstanceRef.from_dir(str(self.folder), config_filename=IN_PROCESS_CONFIG)
+        return DagsterInstance.from_ref(reference)
+
+    @contextmanager
+    def exclusive(self, role: str) -> Iterator[None]:
+        """Be the only process that runs sensors and jobs on this home.
+
+        The lock is the kernel's: it ends with the process, however that ends.
+
+        Args:
+            role: What this process is, told to others that want the same.
+
+        Raises:
+            HomeInUseError: Another process has it.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / _LOCK).open("a+") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise self._in_use() from None
+            stream.truncate(0)
+            stream.write(json.dumps({"role": role, "pid": os.getpid()}))
+            stream.flush()
+            yield
+
+    def user(self) -> HomeInUseError | None:
+        """Who works on this home, `None` if nobody does."""
+        try:
+            with self.exclusive("doctor"):
+                return None
+        except HomeInUseError as error:
+            return error
+
+    def _in_use(self) -> HomeInUseError:
+        try:
+            holder = json.loads((self.folder / _LOCK).read_text())
+            return HomeInUseError(str(holder["role"]), int(holder["pid"]))
+        except (ValueError, KeyError):
+            return HomeInUseError("?", 0)
+
+
+def _write_yaml(path: Path, value: dict[str, Any]) -> None:
+    import yaml
+
+    temporary = path.with_suffix(".new")
+    temporary.write_text(yaml.safe_dump(value, sort_keys=True))
+    temporary.replace(path)

@@ -1,0 +1,152 @@
+"""The daemon's own sensor and backfill code over this process: no server, no threads.
+
+`huleedu run` and the tests use it, so both go through the same ticks, run keys, cursors and runs as
+a deployment with a daemon. Runs are executed here, one after the other.
+"""
+
+import logging
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+LOCATION = "huleedu"
+MODULE = "huleedu_dagster.definitions"
+
+
+class TickFailedError(Exception):
+    """Definitions could not be loaded or a sensor not evaluated; the message is the error's own."""
+
+
+class InProcessDaemon:
+    """Ticks sensors and executes what they ask for.
+
+    Args:
+        instance: An instance whose launcher executes runs in this process.
+        module: Module of the definitions.
+        attribute: Their name in it.
+    """
+
+    def __init__(
+        self, instance: "DagsterInstance", *, module: str = MODULE, attribute: str = "defs"
+    ) -> None:
+        self.instance = instance
+        self._module = module
+        self._attribute = attribute
+        self._stack = ExitStack()
+        self._logger = logging.getLogger("huleedu_dagster.daemon")
+        self._logger.setLevel(logging.ERROR)
+
+    def __enter__(self) -> "InProcessDaemon":
+        """Load the definitions.
+
+        Raises:
+            TickFailedError: They cannot be loaded.
+        """
+        from dagster._core.remote_origin import InProcessCodeLocationOrigin
+        from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+        from dagster._core.workspace.context import WorkspaceProcessContext
+        from dagster._core.workspace.load_target import InProcessWorkspaceLoadTarget
+
+        origin = InProcessCodeLocationOrigin(
+            LoadableTargetOrigin(
+                executable_path=sys.executable,
+                module_name=self._module,
+                attribute=self._attribute,
+                working_directory=str(Path.cwd()),
+            ),
+            location_name=LOCATION,
+        )
+        self.workspace: Any = self._stack.enter_context(
+            WorkspaceProcessContext(self.instance, InProcessWorkspaceLoadTarget(origin))
+        )
+        entries = self.workspace.create_request_context().get_code_location_entries()
+        errors = [it.load_error for it in entries.values() if it.load_error is not None]
+        if errors:
+            self._stack.close()
+            raise TickFailedError(errors[0].to_string())
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Let go of the definitions."""
+        self._stack.close()
+
+    def tick(self) -> None:
+        """Evaluate every running sensor once and execute the runs they ask for.
+
+        Raises:
+            TickFailedError: A sensor could not be evaluated.
+        """
+        from dagster._daemon.sensor import execute_sensor_iteration
+
+        self._make_due()
+        results = execute_sensor_iteration(self.workspace, self._logger, None, None)
+        errors = [it for it in results if it is not None]
+        if errors:
+            raise TickFailedError(errors[0].to_string())
+
+    def run_backfills(self) -> None:
+        """Advance every backfill that was asked for until none is left.
+
+        Raises:
+            TickFailedError: A backfill could not be advanced.
+        """
+        from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
+        from dagster._daemon.backfill import execute_backfill_iteration
+
+        open_states = [
+            BulkActionStatus.REQUESTED,
+            BulkActionStatus.CANCELING,
+            BulkActionStatus.FAILING,
+        ]
+        while self.instance.get_backfills(filters=BulkActionsFilter(statuses=open_states)):
+            results = execute_backfill_iteration(self.workspace, self._logger)
+            errors = [it for it in results if it is not None]
+            if errors:
+                raise TickFailedError(errors[0].to_string())
+
+    def run_count(self) -> int:
+        """Number of runs there ever were."""
+        return self.instance.get_runs_count()
+
+    def fail_orphans(self) -> int:
+        """Mark runs as failed whose process is gone; only for who has the home to itself.
+
+        Returns:
+            Number of such runs.
+        """
+        from dagster import RunsFilter
+        from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
+
+        orphans = self.instance.get_runs(RunsFilter(statuses=list(NOT_FINISHED_STATUSES)))
+        for run in orphans:
+            self.instance.report_run_failed(run, "The process that executed this run is gone.")
+        return len(orphans)
+
+    def _make_due(self) -> None:
+        """Let every sensor tick now, whatever its interval."""
+        from dagster._core.definitions.run_request import InstigatorType
+        from dagster._core.scheduler.instigation import SensorInstigatorData
+
+        for state in self.instance.all_instigator_state(instigator_type=InstigatorType.SENSOR):
+            data = state.instigator_data
+            if isinstance(data, SensorInstigatorData):
+                due = SensorInstigatorData(
+                    last_tick_timestamp=None,
+                    last_tick_start_timestamp=None,
+                    last_run_key=data.last_run_key,
+                    min_interval=data.min_interval,
+                    cursor=data.cursor,
+                    sensor_type=data.sensor_type,
+                    last_sensor_start_timestamp=data.last_sensor_start_timestamp,
+                )
+                self.instance.update_instigator_state(state.with_data(due))

@@ -1,0 +1,231 @@
+"""One essay's way: run what is not done, commit outcome and events together, count failures.
+
+Order of writing: blobs, then ledger and outbox in one transaction; Dagster's events come after,
+from what is returned here.
+"""
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+
+from huleedu_dagster.domain.ids import BATCH_LEVEL
+from huleedu_dagster.domain.outcomes import Stage
+from huleedu_dagster.domain.registration import BatchSettings
+from huleedu_dagster.ledger.ledger import Ledger, Transaction
+from huleedu_dagster.ledger.records import DeadLetterState, Essay, StageRecord
+from huleedu_dagster.pipeline.facts import events_of
+from huleedu_dagster.pipeline.stages import EssayWork, Tools
+
+
+class NotReproducibleError(Exception):
+    """A forced recomputation gave another result under the same materialization key."""
+
+
+class SupersededError(Exception):
+    """A newer version of the essay arrived while this one was processed."""
+
+
+@dataclass(frozen=True, slots=True)
+class EssayResult:
+    """What a pass made of one essay.
+
+    Attributes:
+        records: The record of every stage up to the last that was asked for.
+        computed: Stages whose work was done now; the others were done before under their key.
+    """
+
+    slot: str
+    records: Mapping[Stage, StageRecord]
+    computed: frozenset[Stage]
+
+
+class EssayPipeline:
+    """Takes essays through their stages.
+
+    Args:
+        ledger: Where outcomes go.
+        tools: Stores and engines.
+        max_attempts: Failures of infrastructure after which an essay becomes a dead letter.
+    """
+
+    def __init__(self, ledger: Ledger, tools: Tools, *, max_attempts: int) -> None:
+        self.ledger = ledger
+        self.tools = tools
+        self._max_attempts = max_attempts
+
+    def process(
+        self,
+        settings: BatchSettings,
+        essay: Essay,
+        stages: Set[Stage] = frozenset(Stage),
+        *,
+        force: bool = False,
+    ) -> EssayResult:
+        """Take one essay through stages.
+
+        A stage that was not asked for is taken from the ledger; if it has no outcome yet, it is
+        run too, since what is asked for cannot be had without it.
+
+        Args:
+            settings: The batch's settings.
+            essay: The slot and its current upload.
+            stages: The stages wanted.
+            force: Compute again what is done; it must come out the same.
+
+        Raises:
+            NotReproducibleError: A forced result differs from the stored one.
+            SupersededError: A newer version arrived meanwhile.
+            BlobStoreError: A stored input is missing or damaged.
+            OSError: The store or the extractor cannot be reached.
+            sqlalchemy.exc.SQLAlchemyError: The ledger cannot be reached.
+        """
+        upload = essay.upload
+        with self.ledger.read() as tx:
+            history = tx.outcomes.history(upload.batch_id, essay.slot)
+            current = tx.outcomes.current(upload.batch_id, essay.slot)
+        done = {(it.stage, it.materialization_key): it for it in history if not it.transient}
+        kept = {it.stage: it for it in current if it.upload_id == upload.upload_id}
+        work = EssayWork(self.tools, settings, essay, {})
+        computed: list[StageRecord] = []
+        try:
+            for stage in _up_to_last(stages):
+                if stage not in stages and stage in kept:
+                    work.records[stage] = kept[stage]
+                    continue
+                known = done.get((stage, work.key(stage)))
+                if known is not None and not force:
+                    work.records[stage] = known
+                    continue
+                record = work.run(stage)
+                _check_reproduced(known, record)
+                computed.append(record)
+        finally:
+            # What was reached before a failure is kept: the next attempt starts from there.
+            stale = [it for it in work.records.values() if kept.get(it.stage) != it]
+            if computed or stale or essay.pending:
+                self._commit(settings, essay, work, computed)
+        return EssayResult(essay.slot, work.records, frozenset(it.stage for it in computed))
+
+    def stored(self, essay: Essay) -> EssayResult:
+        """What the ledger holds of one essay; nothing is computed.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: The ledger cannot be reached.
+        """
+        upload = essay.upload
+        with self.ledger.read() as tx:
+            current = tx.outcomes.current(upload.batch_id, essay.slot)
+        records = {it.stage: it for it in current if it.upload_id == upload.upload_id}
+        return EssayResult(essay.slot, records, frozenset())
+
+    def record_failure(self, essay: Essay, *, run_id: str, error: BaseException) -> bool:
+        """Count a failure of infrastructure; at the limit the essay becomes a dead letter.
+
+        Args:
+            essay: The slot that failed.
+            run_id: The run it failed in; a run counts once.
+            error: What happened; only the name of its class is kept.
+
+        Returns:
+            Whether the essay became a dead letter.
+        """
+        return record_attempt(
+            self.ledger,
+            essay.upload.batch_id,
+            essay.slot,
+            run_id=run_id,
+            reason=type(error).__name__,
+            max_attempts=self._max_attempts,
+        )
+
+    def _commit(
+        self,
+        settings: BatchSettings,
+        essay: Essay,
+        work: EssayWork,
+        computed: list[StageRecord],
+    ) -> None:
+        batch_id, slot = essay.upload.batch_id, essay.slot
+        with self.ledger.write() as tx:
+            tx.batches.get(batch_id, lock=True)
+            stored = tx.essays.in_slot(batch_id, slot)
+            if stored is None or stored.upload.upload_id != essay.upload.upload_id:
+                raise SupersededError("a newer version of the essay arrived")
+            written = [tx.outcomes.record(record) for record in work.records.values()]
+            for event in events_of(essay, work.records, settings):
+                tx.outbox.publish(
+                    event,
+                    correlation_id=essay.upload.correlation_id,
+                    batch_id=batch_id,
+                    slot=slot,
+                )
+            if Stage.SPELLCHECK_RESULT in work.records:
+                self._end_waiting(tx, stored)
+            if any(written):
+                tx.batches.touch(batch_id)
+
+    def _end_waiting(self, tx: Transaction, essay: Essay) -> None:
+        batch_id, slot = essay.upload.batch_id, essay.slot
+        if essay.pending:
+            tx.essays.set_pending(batch_id, slot, pending=False)
+            tx.batches.touch(batch_id)
+        if tx.failures.resolve(batch_id, slot, DeadLetterState.RECOVERED):
+            tx.essays.set_attempts(batch_id, slot, 0, essay.generation + 1)
+            tx.batches.touch(batch_id)
+
+
+def record_attempt(
+    ledger: Ledger, batch_id: str, slot: str, *, run_id: str, reason: str, max_attempts: int
+) -> bool:
+    """Count a failed attempt at an essay, or at a batch's closing work (`BATCH_LEVEL`).
+
+    Args:
+        ledger: Where it is counted.
+        batch_id: The batch.
+        slot: The essay's slot, or `BATCH_LEVEL`.
+        run_id: The run that failed; it counts once.
+        reason: Name of an error class or of what ended the run; no text from anywhere else.
+        max_attempts: Attempts after which a dead letter is written.
+
+    Returns:
+        Whether this attempt ended in a dead letter.
+    """
+    with ledger.write() as tx:
+        batch = tx.batches.get(batch_id, lock=True)
+        essay = None if slot == BATCH_LEVEL else tx.essays.in_slot(batch_id, slot)
+        counter = essay or batch
+        news = tx.failures.add_attempt(
+            batch_id, slot, run_id=run_id, generation=counter.generation, reason=reason
+        )
+        if not news or (essay is not None and not essay.pending):
+            # An essay that has its outcome keeps it when a later recomputation fails.
+            return False
+        count = counter.attempts + 1
+        correlation = (essay.upload if essay else batch.registration).correlation_id
+        if essay is None:
+            tx.batches.set_attempts(batch_id, count, batch.generation)
+        else:
+            tx.essays.set_attempts(batch_id, slot, count, essay.generation)
+        if count < max_attempts:
+            return False
+        tx.failures.add_dead_letter(
+            batch_id,
+            slot,
+            generation=counter.generation,
+            reason=reason,
+            attempts=count,
+            correlation_id=correlation,
+        )
+        if essay is not None:
+            tx.essays.set_pending(batch_id, slot, pending=False)
+            tx.batches.touch(batch_id)
+        return True
+
+
+def _up_to_last(stages: Set[Stage]) -> tuple[Stage, ...]:
+    order = tuple(Stage)
+    return order[: max((order.index(stage) + 1 for stage in stages), default=0)]
+
+
+def _check_reproduced(known: StageRecord | None, record: StageRecord) -> None:
+    if known is not None and known.data_version != record.data_version:
+        raise NotReproducibleError(f"{record.stage} differs from its stored result")

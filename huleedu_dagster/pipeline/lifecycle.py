@@ -1,0 +1,205 @@
+"""A batch's life: registered, closed, reopened, waived, replayed."""
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+
+from huleedu_dagster.domain.completeness import ClosedBy, due_to_close, missing_slots
+from huleedu_dagster.domain.events import BatchReadinessTimeout
+from huleedu_dagster.domain.ids import BATCH_LEVEL, check_batch_id, check_slot
+from huleedu_dagster.domain.registration import BatchSettings, Registration
+from huleedu_dagster.ledger.ledger import Ledger, Transaction
+from huleedu_dagster.ledger.records import Batch, DeadLetter, DeadLetterState
+from huleedu_dagster.pipeline.views import BatchFacts
+
+
+class NotWaivableError(ValueError):
+    """The slot is neither missing nor a dead letter."""
+
+
+class NotReplayableError(ValueError):
+    """The dead letter is not open."""
+
+
+def register(
+    ledger: Ledger,
+    batch_id: str,
+    *,
+    settings: BatchSettings,
+    expected_essay_count: int | None = None,
+    deadline: datetime | None = None,
+    timeout_seconds: float | None = None,
+    source: str = "cli",
+    course: str = "",
+    class_name: str = "",
+    instructions: str = "",
+) -> bool:
+    """Register a batch; one that is registered is left as it is.
+
+    Returns:
+        Whether it is new.
+
+    Raises:
+        InvalidIdError: The id does not fit the grammar.
+        pydantic.ValidationError: A value is out of range.
+    """
+    with ledger.write() as tx:
+        registration = Registration(
+            batch_id=check_batch_id(batch_id),
+            registered_at=tx.now,
+            correlation_id=str(uuid.uuid4()),
+            settings=settings,
+            expected_essay_count=expected_essay_count,
+            deadline=deadline,
+            timeout_seconds=timeout_seconds,
+            source=source,
+            course=course,
+            class_name=class_name,
+            instructions=instructions,
+        )
+        return tx.batches.register(registration)
+
+
+def change_settings(ledger: Ledger, batch_id: str, settings: BatchSettings) -> bool:
+    """Change a batch's settings. Its results become stale; nothing is computed by itself.
+
+    Returns:
+        Whether they differ from what they were.
+
+    Raises:
+        UnknownBatchError: The batch is not registered.
+    """
+    with ledger.write() as tx:
+        batch = tx.batches.get(batch_id, lock=True)
+        if batch.registration.settings == settings:
+            return False
+        tx.batches.change_settings(batch_id, settings)
+        return True
+
+
+def close(ledger: Ledger, batch_id: str, reason: ClosedBy = ClosedBy.REQUEST) -> bool:
+    """Close a batch.
+
+    Returns:
+        Whether it was open.
+
+    Raises:
+        UnknownBatchError: The batch is not registered.
+    """
+    with ledger.write() as tx:
+        return _close(tx, tx.batches.get(batch_id, lock=True), reason)
+
+
+def close_what_is_due(ledger: Ledger, *, quiet_seconds: float) -> int:
+    """Close every batch that is full, past its deadline or timeout, or quiet.
+
+    Args:
+        ledger: The ledger; its clock is the one that counts.
+        quiet_seconds: See `due_to_close`.
+
+    Returns:
+        Number of batches closed.
+    """
+    with ledger.read() as tx:
+        due = [batch.batch_id for batch in tx.batches.open() if _due(tx, batch, quiet_seconds)]
+    closed = 0
+    for batch_id in due:
+        with ledger.write() as tx:
+            batch = tx.batches.get(batch_id, lock=True)
+            reason = _due(tx, batch, quiet_seconds)
+            closed += reason is not None and _close(tx, batch, reason)
+    return closed
+
+
+def waive(ledger: Ledger, batch_id: str, slot: str, reason: str) -> bool:
+    """Go on without a missing essay or a dead letter.
+
+    Returns:
+        Whether it is news.
+
+    Raises:
+        InvalidIdError: The slot does not fit the grammar.
+        UnknownBatchError: The batch is not registered.
+        NotWaivableError: The slot is neither missing nor a dead letter.
+        ValueError: The reason is empty.
+    """
+    check_slot(slot)
+    if not reason.strip():
+        raise ValueError("a waiver needs a reason")
+    with ledger.write() as tx:
+        tx.batches.get(batch_id, lock=True)
+        completeness = BatchFacts.read(tx, batch_id).completeness
+        if slot in completeness.waived:
+            return False
+        if slot not in (*completeness.missing, *completeness.dead_lettered):
+            raise NotWaivableError("only a missing essay or a dead letter can be waived")
+        tx.results.waive(batch_id, slot, reason)
+        tx.batches.touch(batch_id)
+        return True
+
+
+def replay(ledger: Ledger, dead_letter_id: int) -> DeadLetter:
+    """Let what became a dead letter be tried again.
+
+    Returns:
+        The dead letter as it was.
+
+    Raises:
+        UnknownDeadLetterError: There is none of this number.
+        NotReplayableError: It is not open.
+    """
+    with ledger.write() as tx:
+        letter = tx.failures.dead_letter(dead_letter_id)
+        if letter.state is not DeadLetterState.OPEN:
+            raise NotReplayableError("this dead letter is not open any more")
+        batch = tx.batches.get(letter.batch_id, lock=True)
+        tx.failures.resolve(letter.batch_id, letter.slot, DeadLetterState.REPLAYED)
+        if letter.slot == BATCH_LEVEL:
+            tx.batches.set_attempts(letter.batch_id, 0, batch.generation + 1)
+        else:
+            tx.essays.set_attempts(letter.batch_id, letter.slot, 0, letter.generation + 1)
+            tx.essays.set_pending(letter.batch_id, letter.slot, pending=True)
+        tx.batches.touch(letter.batch_id)
+        return letter
+
+
+def dead_letters(ledger: Ledger, *, only_open: bool = True) -> Sequence[DeadLetter]:
+    """Dead letters, the first first."""
+    with ledger.read() as tx:
+        return tx.failures.open_letters() if only_open else tx.failures.all_letters()
+
+
+def _due(tx: Transaction, batch: Batch, quiet_seconds: float) -> ClosedBy | None:
+    if batch.closed_at is not None:
+        return None
+    return due_to_close(
+        batch.registration,
+        received=tx.essays.count(batch.batch_id),
+        last_received_at=batch.last_received_at,
+        quiet_seconds=quiet_seconds,
+        now=tx.now,
+    )
+
+
+def _close(tx: Transaction, batch: Batch, reason: ClosedBy) -> bool:
+    if not tx.batches.close(batch.batch_id, reason):
+        return False
+    expected = batch.registration.expected_essay_count
+    received = tx.essays.count(batch.batch_id)
+    missing = missing_slots(expected, received)
+    if expected is not None and missing and reason is not ClosedBy.FULL:
+        event = BatchReadinessTimeout(
+            batch_id=batch.batch_id,
+            expected_count=expected,
+            received_count=received,
+            missing_count=len(missing),
+            missing_essay_ids=missing,
+            closed_by=reason.value,
+            closed_at=tx.now,
+        )
+        tx.outbox.publish(
+            event,
+            correlation_id=batch.registration.correlation_id,
+            batch_id=batch.batch_id,
+        )
+    return True

@@ -1,0 +1,204 @@
+"""A batch's closing work: manifest, release, and the note that all of it is reported."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from huleedu_dagster.domain.completeness import Completeness
+from huleedu_dagster.domain.events import BatchEssaysReady, ReadyEssay
+from huleedu_dagster.domain.ids import BATCH_LEVEL, ContentType, derived_blob_key
+from huleedu_dagster.domain.keys import canonical_json, sha256_hex
+from huleedu_dagster.domain.outcomes import EssayOutcome, Stage
+from huleedu_dagster.ledger.ledger import Ledger, Transaction
+from huleedu_dagster.ledger.records import DeadLetterState, Release
+from huleedu_dagster.pipeline.views import BatchFacts, batch_view
+from huleedu_dagster.storage.port import BlobStore
+
+
+class NotReadyError(Exception):
+    """The batch is not ready, so it is not released."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResult:
+    """A stored result of a batch.
+
+    Attributes:
+        sha256: Hash of its content; its data version.
+        completeness: How complete the batch was when it was made.
+    """
+
+    blob_key: str
+    sha256: str
+    completeness: Completeness
+
+
+def write_manifest(ledger: Ledger, blobs: BlobStore, batch_id: str) -> StoredResult:
+    """Store the list of what is in a batch; the same facts give the same bytes.
+
+    Raises:
+        UnknownBatchError: The batch is not registered.
+        OSError: The store cannot be reached.
+    """
+    with ledger.read() as tx:
+        facts = BatchFacts.read(tx, batch_id)
+    manifest = manifest_of(facts)
+    key, digest = store_json(blobs, ContentType.BATCH_MANIFEST, batch_id, manifest)
+    with ledger.write() as tx:
+        tx.results.record(batch_id, ContentType.BATCH_MANIFEST, digest, key)
+    return StoredResult(key, digest, facts.completeness)
+
+
+def release(ledger: Ledger, batch_id: str) -> Release:
+    """Release a ready batch; facts that are released already are not released again.
+
+    The rule of completeness is evaluated here too: the blocking check guards one run only.
+
+    Raises:
+        UnknownBatchError: The batch is not registered.
+        NotReadyError: The batch is not ready, or its manifest is not of these facts.
+    """
+    with ledger.write() as tx:
+        batch = tx.batches.get(batch_id, lock=True)
+        facts = BatchFacts.read(tx, batch_id)
+        if not facts.completeness.ready:
+            raise NotReadyError("the batch is not complete")
+        fingerprint = _fingerprint(facts)
+        manifest = tx.results.blob_of(batch_id, ContentType.BATCH_MANIFEST, fingerprint)
+        if manifest is None:
+            raise NotReadyError("the batch changed since its manifest was written")
+        latest = tx.results.latest_release(batch_id)
+        if latest is None or latest.fingerprint != fingerprint:
+            revision = 1 if latest is None else latest.revision + 1
+            tx.results.release(batch_id, revision, fingerprint, manifest)
+            tx.outbox.publish(
+                _ready_event(facts, revision, manifest),
+                correlation_id=batch.registration.correlation_id,
+                batch_id=batch_id,
+            )
+            latest = Release(batch_id, revision, fingerprint, manifest, tx.now)
+        note_if_reported(tx, batch_id)
+        return latest
+
+
+def note_if_reported(tx: Transaction, batch_id: str) -> bool:
+    """Mark the batch as reported once manifest, report and release of its facts are stored.
+
+    Returns:
+        Whether they are.
+    """
+    facts = BatchFacts.read(tx, batch_id)
+    manifest = _fingerprint(facts)
+    report = report_fingerprint(facts)
+    results = tx.results
+    released = results.latest_release(batch_id)
+    done = (
+        results.blob_of(batch_id, ContentType.BATCH_MANIFEST, manifest) is not None
+        and results.blob_of(batch_id, ContentType.BATCH_REPORT_HTML, report) is not None
+        and (
+            not facts.completeness.ready
+            or (released is not None and released.fingerprint == manifest)
+        )
+    )
+    if done and facts.batch.reported_fingerprint != report:
+        tx.batches.mark_reported(batch_id, report)
+        tx.failures.resolve(batch_id, BATCH_LEVEL, DeadLetterState.RECOVERED)
+    return done
+
+
+def manifest_is_current(tx: Transaction, facts: BatchFacts) -> bool:
+    """Whether a manifest of exactly these facts is stored."""
+    kind = ContentType.BATCH_MANIFEST
+    return tx.results.blob_of(facts.batch.batch_id, kind, _fingerprint(facts)) is not None
+
+
+def report_fingerprint(facts: BatchFacts) -> str:
+    """Hash of what a report tells about these facts."""
+    return sha256_hex(report_json(facts).encode())
+
+
+def report_json(facts: BatchFacts) -> str:
+    """What a report tells about a settled batch, as canonical JSON; the clock plays no part."""
+    end = facts.settled_at or facts.batch.registration.registered_at
+    view = batch_view(facts, end, reported=True)
+    return canonical_json(view.model_dump(mode="json"))
+
+
+def manifest_of(facts: BatchFacts) -> dict[str, Any]:
+    """What is in a batch, with the version of everything it was made from. No names, no clock."""
+    completeness = facts.completeness
+    return {
+        "batch_id": facts.batch.batch_id,
+        "expected": completeness.expected,
+        "missing": list(completeness.missing),
+        "waived": list(completeness.waived),
+        "dead_lettered": list(completeness.dead_lettered),
+        "essays": [
+            {
+                "essay_id": essay.slot,
+                "version": essay.upload.version,
+                "raw_blob": essay.upload.blob_key,
+                "outcome": facts.outcome(essay),
+                "stages": {
+                    stage: {
+                        "outcome": record.outcome,
+                        "code": record.code,
+                        "data_version": record.data_version,
+                        "blob": record.blob_key,
+                    }
+                    for stage, record in sorted(facts.records.get(essay.slot, {}).items())
+                },
+            }
+            for essay in facts.essays
+        ],
+    }
+
+
+def store_json(blobs: BlobStore, kind: ContentType, batch_id: str, value: Any) -> tuple[str, str]:
+    """Store a value as canonical JSON; returns its key and its hash.
+
+    Raises:
+        OSError: The store cannot be reached.
+    """
+    return store_text(blobs, kind, batch_id, canonical_json(value))
+
+
+def store_text(blobs: BlobStore, kind: ContentType, owner: str, text: str) -> tuple[str, str]:
+    """Store a text that belongs to a whole batch or day; returns its key and its hash.
+
+    Raises:
+        OSError: The store cannot be reached.
+    """
+    data = text.encode()
+    digest = sha256_hex(data)
+    key = derived_blob_key(kind, owner, BATCH_LEVEL, digest)
+    blobs.put(key, data)
+    return key, digest
+
+
+def _fingerprint(facts: BatchFacts) -> str:
+    return sha256_hex(canonical_json(manifest_of(facts)).encode())
+
+
+def _ready_event(facts: BatchFacts, revision: int, manifest: str) -> BatchEssaysReady:
+    completeness = facts.completeness
+    ready = [it for it in facts.essays if facts.outcome(it) is EssayOutcome.ACCEPTED]
+    return BatchEssaysReady(
+        batch_id=facts.batch.batch_id,
+        revision=revision,
+        expected_count=completeness.expected,
+        ready_essays=tuple(
+            ReadyEssay(
+                essay_id=essay.slot,
+                essay_version=essay.upload.version,
+                raw_file_storage_id=essay.upload.blob_key,
+                text_storage_id=str(facts.records[essay.slot][Stage.EXTRACTED_PLAINTEXT].blob_key),
+                corrected_text_storage_id=facts.records[essay.slot][
+                    Stage.SPELLCHECK_RESULT
+                ].details["corrected_blob"],
+            )
+            for essay in ready
+        ),
+        rejected_count=completeness.rejected,
+        waived_count=len(completeness.waived),
+        manifest_storage_id=manifest,
+    )

@@ -1,0 +1,73 @@
+"""Which runs to ask for: a pure decision over what is pending.
+
+Level-triggered: the same pending work gives the same run key again and again, until it has an
+outcome or an attempt at it is counted. Nothing is new because the orchestrator does not know it.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from huleedu_dagster.domain.ids import slot_id, slot_number
+from huleedu_dagster.domain.keys import hash_of, wave_run_key
+from huleedu_dagster.ledger.records import Essay
+from huleedu_dagster.pipeline.views import BatchFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """The pending essays of one batch, for one run.
+
+    Attributes:
+        slots: Slots to compute, in order.
+        run_key: Equal for equal work.
+    """
+
+    batch_id: str
+    slots: tuple[str, ...]
+    run_key: str
+
+    @property
+    def first(self) -> str:
+        """First slot of the range of cells that the run covers."""
+        return self.slots[0]
+
+    @property
+    def last(self) -> str:
+        """Last slot of the range of cells that the run covers."""
+        return self.slots[-1]
+
+
+def plan_waves(pending: Iterable[Essay], *, pipeline_version: str) -> list[Wave]:
+    """One wave for each batch with pending essays.
+
+    Args:
+        pending: Slots whose current upload has no outcome.
+        pipeline_version: Version of the pipeline's code.
+    """
+    by_batch: dict[str, list[Essay]] = defaultdict(list)
+    for essay in pending:
+        by_batch[essay.upload.batch_id].append(essay)
+    waves = []
+    for batch_id, members in by_batch.items():
+        ordered = sorted(members, key=lambda it: it.slot)
+        work = [(it.slot, it.upload.sha256, it.generation, it.attempts) for it in ordered]
+        key = wave_run_key(batch_id, work, pipeline_version)
+        waves.append(Wave(batch_id, tuple(it.slot for it in ordered), key))
+    return waves
+
+
+def slots_up_to(last: str) -> list[str]:
+    """All slot ids up to and with `last`: slots are added in order, without gaps."""
+    return [slot_id(number) for number in range(1, slot_number(last) + 1)]
+
+
+def closing_run_key(facts: BatchFacts, report_fingerprint: str) -> str:
+    """The run key of a batch's closing work.
+
+    Args:
+        facts: The batch.
+        report_fingerprint: Hash of what there is to report.
+    """
+    batch = facts.batch
+    return hash_of([batch.batch_id, report_fingerprint, batch.generation, batch.attempts])

@@ -1,0 +1,59 @@
+"""The daily audit: the report of yesterday, and the checks of the essays that came in."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from dagster import (
+    DefaultScheduleStatus,
+    RunRequest,
+    ScheduleDefinition,
+    ScheduleEvaluationContext,
+    schedule,
+)
+
+from huleedu_dagster.jobs import AUDIT_JOB, ESSAY_CHECK_JOB
+from huleedu_dagster.partitions import cell_key
+from huleedu_dagster.resources.ledger import LedgerResource
+
+
+def build_schedules() -> list[ScheduleDefinition]:
+    """The schedules of the audit, running by default, at night in UTC."""
+
+    @schedule(
+        name="daily_audit",
+        job_name=AUDIT_JOB,
+        cron_schedule="15 0 * * *",
+        execution_timezone="UTC",
+        default_status=DefaultScheduleStatus.RUNNING,
+    )
+    def daily_audit(context: ScheduleEvaluationContext) -> RunRequest:
+        """Reports on the day that ended."""
+        day = (context.scheduled_execution_time - timedelta(days=1)).date().isoformat()
+        return RunRequest(run_key=day, partition_key=day)
+
+    @schedule(
+        name="daily_essay_checks",
+        job_name=ESSAY_CHECK_JOB,
+        cron_schedule="30 0 * * *",
+        execution_timezone="UTC",
+        default_status=DefaultScheduleStatus.RUNNING,
+    )
+    def daily_essay_checks(
+        context: ScheduleEvaluationContext, ledger: LedgerResource
+    ) -> Iterator[RunRequest]:
+        """Checks the essays of every batch that received or recorded anything on that day."""
+        day = (context.scheduled_execution_time - timedelta(days=1)).date()
+        with ledger.open().read() as tx:
+            touched = tx.audit.batches_touched(day)
+            cells = {it: [essay.slot for essay in tx.essays.of_batch(it)] for it in touched}
+        for batch_id, slots in cells.items():
+            if slots:
+                yield RunRequest(
+                    run_key=f"{day.isoformat()}:{batch_id}",
+                    tags={
+                        "dagster/asset_partition_range_start": str(cell_key(batch_id, slots[0])),
+                        "dagster/asset_partition_range_end": str(cell_key(batch_id, slots[-1])),
+                    },
+                )
+
+    return [daily_audit, daily_essay_checks]

@@ -1,0 +1,68 @@
+"""`batch_sensor`: closes what is due and asks for the closing work of every settled batch."""
+
+from collections.abc import Iterator
+
+from dagster import (
+    DefaultSensorStatus,
+    RunRequest,
+    SensorDefinition,
+    SensorEvaluationContext,
+    SensorResult,
+    sensor,
+)
+
+from huleedu_dagster.jobs import CLOSING_JOB
+from huleedu_dagster.ledger.ledger import Ledger, Transaction
+from huleedu_dagster.pipeline.lifecycle import close_what_is_due
+from huleedu_dagster.pipeline.results import (
+    note_if_reported,
+    report_fingerprint,
+)
+from huleedu_dagster.pipeline.views import BatchFacts
+from huleedu_dagster.pipeline.waves import closing_run_key
+from huleedu_dagster.resources.ledger import LedgerResource
+from huleedu_dagster.sensors.tags import BATCH_TAG, KIND_TAG, RunKind
+from huleedu_dagster.settings import Settings
+
+_BATCHES_PER_TICK = 200
+
+
+def build_batch_sensor(settings: Settings) -> SensorDefinition:
+    """The sensor with the settings of this installation."""
+
+    @sensor(
+        name="batch_sensor",
+        job_name=CLOSING_JOB,
+        minimum_interval_seconds=settings.sensor_interval_seconds,
+        default_status=DefaultSensorStatus.RUNNING,
+    )
+    def batch_sensor(context: SensorEvaluationContext, ledger: LedgerResource) -> SensorResult:
+        """Closes what is due, then asks for manifest, check, release and report."""
+        found = ledger.open()
+        close_what_is_due(found, quiet_seconds=settings.inbox_quiet_seconds)
+        return SensorResult(run_requests=list(_requests(found)))
+
+    return batch_sensor
+
+
+def _requests(ledger: Ledger) -> Iterator[RunRequest]:
+    with ledger.read() as tx:
+        batches = tx.batches.unreported()[:_BATCHES_PER_TICK]
+    for batch in batches:
+        with ledger.write() as tx:
+            request = _request(tx, BatchFacts.read(tx, batch.batch_id))
+        if request is not None:
+            yield request
+
+
+def _request(tx: Transaction, facts: BatchFacts) -> RunRequest | None:
+    batch_id = facts.batch.batch_id
+    if not facts.completeness.settled or facts.closing_work_failed:
+        return None
+    if note_if_reported(tx, batch_id):
+        return None
+    return RunRequest(
+        partition_key=batch_id,
+        run_key=closing_run_key(facts, report_fingerprint(facts)),
+        tags={BATCH_TAG: batch_id, KIND_TAG: RunKind.CLOSING.value},
+    )

@@ -1,0 +1,155 @@
+"""`upload_sensor`: takes in the inbox and asks for a run wherever essays are pending.
+
+Level-triggered: the ledger says what is pending, Dagster never. A crash between adding partitions
+and launching the run loses nothing, since the next tick asks again with the same run key.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from dagster import (
+    AddDynamicPartitionsRequest,
+    AssetKey,
+    AssetMaterialization,
+    DagsterInstance,
+    DefaultSensorStatus,
+    RunRequest,
+    SensorDefinition,
+    SensorEvaluationContext,
+    SensorResult,
+    sensor,
+)
+
+from huleedu_dagster.assets.emission import REGISTRATION
+from huleedu_dagster.assets.essays import OP_NAME
+from huleedu_dagster.assets.registration import registration_event
+from huleedu_dagster.domain.registration import BatchSettings
+from huleedu_dagster.jobs import ESSAY_JOB
+from huleedu_dagster.ledger.ledger import Ledger
+from huleedu_dagster.ledger.records import Batch
+from huleedu_dagster.partitions import BATCH_DIMENSION, BATCHES, ESSAY_DIMENSION, SLOTS, cell_key
+from huleedu_dagster.pipeline.inbox import Inbox, Sweep
+from huleedu_dagster.pipeline.intake import Intake
+from huleedu_dagster.pipeline.waves import Wave, plan_waves, slots_up_to
+from huleedu_dagster.resources.blobs import BlobStoreResource
+from huleedu_dagster.resources.ledger import LedgerResource
+from huleedu_dagster.sensors.tags import BATCH_TAG, KIND_TAG, RunKind
+from huleedu_dagster.settings import Settings
+from huleedu_dagster.storage.port import BlobStore
+
+_REGISTRATIONS_PER_TICK = 200
+
+
+def build_upload_sensor(settings: Settings, pipeline_version: str) -> SensorDefinition:
+    """The sensor with the settings of this installation.
+
+    Args:
+        settings: Limits of a tick and of the inbox.
+        pipeline_version: Version of the pipeline's code, part of run keys.
+    """
+
+    @sensor(
+        name="upload_sensor",
+        job_name=ESSAY_JOB,
+        minimum_interval_seconds=settings.sensor_interval_seconds,
+        default_status=DefaultSensorStatus.RUNNING,
+    )
+    def upload_sensor(
+        context: SensorEvaluationContext, ledger: LedgerResource, blobs: BlobStoreResource
+    ) -> SensorResult:
+        """Takes in the inbox, then asks for one run for each batch with pending essays."""
+        found = ledger.open()
+        sweep = _inbox(settings, found, blobs.open()).sweep(
+            datetime.now(UTC), settings.inbox_tick_files
+        )
+        _log(context, sweep)
+        with found.read() as tx:
+            pending = tx.essays.pending(settings.wave_limit)
+            unpublished = tx.batches.unpublished(_REGISTRATIONS_PER_TICK)
+        waves = plan_waves(pending, pipeline_version=pipeline_version)
+        events = _publish(context.instance, found, unpublished)
+        batch_ids = {it.batch_id for it in waves} | {it.batch_id for it in unpublished}
+        return SensorResult(
+            run_requests=[_run_request(wave) for wave in waves],
+            dynamic_partitions_requests=_partitions(context.instance, batch_ids, waves),
+            asset_events=events,
+        )
+
+    return upload_sensor
+
+
+def _inbox(settings: Settings, ledger: Ledger, blobs: BlobStore) -> Inbox:
+    return Inbox(
+        folder=settings.inbox_folder,
+        intake=Intake(ledger, blobs, settings.max_slots),
+        settings=BatchSettings(
+            language=settings.language,
+            min_words=settings.min_words,
+            max_words=settings.max_words,
+        ),
+        settle_seconds=settings.inbox_settle_seconds,
+        max_bytes=settings.max_upload_bytes,
+    )
+
+
+def _run_request(wave: Wave) -> RunRequest:
+    return RunRequest(
+        run_key=wave.run_key,
+        run_config={"ops": {OP_NAME: {"config": {"slots": list(wave.slots)}}}},
+        tags={
+            BATCH_TAG: wave.batch_id,
+            KIND_TAG: RunKind.ESSAYS.value,
+            "dagster/asset_partition_range_start": str(cell_key(wave.batch_id, wave.first)),
+            "dagster/asset_partition_range_end": str(cell_key(wave.batch_id, wave.last)),
+        },
+    )
+
+
+def _publish(
+    instance: DagsterInstance, ledger: Ledger, unpublished: Sequence[Batch]
+) -> list[AssetMaterialization]:
+    """Events for the settings that Dagster does not show yet; what it shows is ticked off."""
+    events = []
+    for batch in unpublished:
+        settings = batch.registration.settings
+        shown = instance.get_latest_data_version_record(
+            AssetKey(REGISTRATION), partition_key=batch.batch_id
+        )
+        event = shown.asset_materialization if shown else None
+        if event and event.tags and _data_version(event) == settings.data_version:
+            with ledger.write() as tx:
+                tx.batches.mark_published(batch.batch_id, settings.data_version)
+        else:
+            events.append(registration_event(batch.batch_id, settings))
+    return events
+
+
+def _data_version(event: AssetMaterialization) -> str | None:
+    return (event.tags or {}).get("dagster/data_version")
+
+
+def _partitions(
+    instance: DagsterInstance, batch_ids: Iterable[str], waves: Sequence[Wave]
+) -> list[AddDynamicPartitionsRequest]:
+    new_batches = [
+        it for it in sorted(batch_ids) if not instance.has_dynamic_partition(BATCH_DIMENSION, it)
+    ]
+    last = max((wave.last for wave in waves), default=None)
+    known = set(instance.get_dynamic_partitions(ESSAY_DIMENSION))
+    new_slots = [it for it in slots_up_to(last) if it not in known] if last else []
+    requests: list[AddDynamicPartitionsRequest] = []
+    if new_batches:
+        requests.append(BATCHES.build_add_request(new_batches))
+    if new_slots:
+        requests.append(SLOTS.build_add_request(new_slots))
+    return requests
+
+
+def _log(context: SensorEvaluationContext, sweep: Sweep) -> None:
+    if sweep.taken or sweep.waiting:
+        context.log.info(f"inbox: taken={sweep.taken} waiting={sweep.waiting}")
+    if sweep.unreadable or sweep.misnamed:
+        context.log.warning(
+            f"inbox: unreadable={sweep.unreadable} misnamed={sweep.misnamed}; "
+            "`huleedu doctor` lists them"
+        )

@@ -1,0 +1,78 @@
+"""All settings of an installation, in one place: environment (`HULEEDU_…`), `.env`, defaults."""
+
+from pathlib import Path
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from huleedu_dagster.domain.ids import MAX_SLOTS
+
+
+class Settings(BaseSettings):
+    """Settings of one installation.
+
+    Attributes:
+        home: Folder with blobs, ledger, inbox, exports and Dagster's own files.
+        ledger_url: SQLAlchemy URL of the ledger; SQLite in the home folder when empty.
+        max_attempts: Failures of infrastructure after which an essay becomes a dead letter.
+        max_slots: Essays a batch may have, at most 99.
+        wave_limit: Pending essays one sensor tick looks at, at most.
+        inbox_settle_seconds: Seconds a file of the inbox must be unchanged before it is taken in.
+        inbox_quiet_seconds: Quiet seconds after which an unregistered inbox folder is complete.
+        inbox_tick_files: Files one sensor tick takes in, at most.
+        max_upload_bytes: Largest file that is taken in, in bytes.
+        sensor_interval_seconds: Seconds between ticks of a sensor, at least.
+        spelling_revision: Free text; changing it declares all spelling results stale.
+        language: Language of batches that nobody registered, ISO 639-1.
+        min_words: Fewest words of an essay where the batch does not say.
+        max_words: Most words of an essay where the batch does not say.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="HULEEDU_", env_file=".env", extra="ignore", frozen=True
+    )
+
+    home: Path = Field(default_factory=lambda: Path.home() / ".huleedu")
+    ledger_url: str = ""
+    max_attempts: int = Field(default=3, ge=1)
+    max_slots: int = Field(default=MAX_SLOTS, ge=1, le=MAX_SLOTS)
+    wave_limit: int = Field(default=2_000, ge=1)
+    inbox_settle_seconds: float = Field(default=2.0, ge=0)
+    inbox_quiet_seconds: float = Field(default=30.0, ge=0)
+    inbox_tick_files: int = Field(default=200, ge=1)
+    max_upload_bytes: int = Field(default=50_000_000, ge=1)
+    sensor_interval_seconds: int = Field(default=5, ge=1)
+    spelling_revision: str = ""
+    language: str = "en"
+    min_words: int = Field(default=5, ge=0)
+    max_words: int = Field(default=10_000, ge=1)
+
+    @field_validator("home")
+    @classmethod
+    def _home_is_absolute(cls, value: Path) -> Path:
+        return value.expanduser().resolve()
+
+    @property
+    def blob_folder(self) -> Path:
+        """Where the local blob store keeps its blobs."""
+        return self.home / "blobs"
+
+    @property
+    def inbox_folder(self) -> Path:
+        """The folder that is watched for classes."""
+        return self.home / "inbox"
+
+    @property
+    def export_folder(self) -> Path:
+        """Where `run` writes corrected texts and reports for people."""
+        return self.home / "results"
+
+    @property
+    def dagster_folder(self) -> Path:
+        """Dagster's own home: `dagster.yaml` and its databases."""
+        return self.home / "dagster"
+
+    @property
+    def resolved_ledger_url(self) -> str:
+        """SQLAlchemy URL of the ledger."""
+        return self.ledger_url or f"sqlite:///{self.home / 'ledger.db'}"
