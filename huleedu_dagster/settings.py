@@ -22,6 +22,7 @@ class Settings(BaseSettings):
         inbox_tick_files: Files one sensor tick takes in, at most.
         max_upload_bytes: Largest file that is taken in, in bytes.
         sensor_interval_seconds: Seconds between ticks of a sensor, at least.
+        retry_delay_seconds: Seconds that `huleedu run` waits after a failed run.
         spelling_revision: Free text; changing it declares all spelling results stale.
         language: Language of batches that nobody registered, ISO 639-1.
         min_words: Fewest words of an essay where the batch does not say.
@@ -42,6 +43,7 @@ class Settings(BaseSettings):
     inbox_tick_files: int = Field(default=200, ge=1)
     max_upload_bytes: int = Field(default=50_000_000, ge=1)
     sensor_interval_seconds: int = Field(default=5, ge=1)
+    retry_delay_seconds: float = Field(default=1.0, ge=0)
     spelling_revision: str = ""
     language: str = "en"
     min_words: int = Field(default=5, ge=0)

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from huleedu_dagster.orchestration.orphans import fail_orphans
+
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
@@ -118,19 +120,19 @@ class InProcessDaemon:
         """Number of runs there ever were."""
         return self.instance.get_runs_count()
 
+    def failed_run_count(self) -> int:
+        """Number of runs that failed."""
+        from dagster import DagsterRunStatus, RunsFilter
+
+        return self.instance.get_runs_count(RunsFilter(statuses=[DagsterRunStatus.FAILURE]))
+
     def fail_orphans(self) -> int:
         """Mark runs as failed whose process is gone; only for who has the home to itself.
 
         Returns:
             Number of such runs.
         """
-        from dagster import RunsFilter
-        from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
-
-        orphans = self.instance.get_runs(RunsFilter(statuses=list(NOT_FINISHED_STATUSES)))
-        for run in orphans:
-            self.instance.report_run_failed(run, "The process that executed this run is gone.")
-        return len(orphans)
+        return fail_orphans(self.instance)
 
     def _make_due(self) -> None:
         """Let every sensor tick now, whatever its interval."""

@@ -108,6 +108,16 @@ class Intake:
             )
             return self._settle_in(tx, batch, upload)
 
+    def is_known(self, batch_id: str, path: str, data: bytes) -> bool:
+        """Whether these bytes are the latest that came under this path.
+
+        Raises:
+            InvalidIdError: The path does not fit the grammar of paths.
+        """
+        with self.ledger.read() as tx:
+            latest = tx.essays.latest_upload(batch_id, essay_path(path))
+        return latest is not None and latest.sha256 == sha256_hex(data)
+
     def finish_request(
         self, batch_id: str, receipts: Iterable[Receipt], *, correlation_id: str | None = None
     ) -> None:

@@ -17,6 +17,10 @@ class NotWaivableError(ValueError):
     """The slot is neither missing nor a dead letter."""
 
 
+class EmptyReasonError(ValueError):
+    """A waiver needs a reason."""
+
+
 class NotReplayableError(ValueError):
     """The dead letter is not open."""
 
@@ -121,11 +125,11 @@ def waive(ledger: Ledger, batch_id: str, slot: str, reason: str) -> bool:
         InvalidIdError: The slot does not fit the grammar.
         UnknownBatchError: The batch is not registered.
         NotWaivableError: The slot is neither missing nor a dead letter.
-        ValueError: The reason is empty.
+        EmptyReasonError: The reason is empty.
     """
     check_slot(slot)
     if not reason.strip():
-        raise ValueError("a waiver needs a reason")
+        raise EmptyReasonError("a waiver needs a reason")
     with ledger.write() as tx:
         tx.batches.get(batch_id, lock=True)
         completeness = BatchFacts.read(tx, batch_id).completeness

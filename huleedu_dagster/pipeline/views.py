@@ -151,7 +151,10 @@ def batch_view(facts: BatchFacts, now: datetime, *, reported: bool | None = None
     completeness = facts.completeness
     batch = facts.batch
     if reported is None:
-        reported = batch.reported_fingerprint is not None or facts.closing_work_failed
+        reported = batch.reported_fingerprint is not None
+    status = batch_status(completeness, reported=reported)
+    if facts.closing_work_failed and completeness.settled:
+        status = BatchStatus.INCOMPLETE
     end = facts.settled_at or now
     duration = (end - batch.registration.registered_at).total_seconds()
     twins = _twins(facts)
@@ -161,7 +164,7 @@ def batch_view(facts: BatchFacts, now: datetime, *, reported: bool | None = None
     lines += [_unplaced_line(upload, twins) for upload in facts.unplaced]
     return BatchView(
         batch_id=batch.batch_id,
-        status=batch_status(completeness, reported=reported),
+        status=status,
         expected=completeness.expected,
         received=completeness.received,
         ready=completeness.accepted,

@@ -1,0 +1,53 @@
+# Every target does its own set-up in $(VENV); a second run starts at once.
+VENV ?= .venv
+PYTHON ?= python3
+HOME_FOLDER ?= .huleedu
+STAMP := $(VENV)/.ready
+BIN := $(VENV)/bin
+LOCK := requirements/constraints.txt
+ONLY ?=
+
+.PHONY: setup demo up test test-all lint bench constraints schemas samples clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml $(LOCK) scripts/setup.sh
+	bash scripts/setup.sh "$(PYTHON)" "$(VENV)" "$(LOCK)"
+	@touch $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/huleedu demo --home $(HOME_FOLDER)
+
+up: $(STAMP)
+	$(BIN)/huleedu up --home $(HOME_FOLDER)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(STAMP)
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/check_files.py
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks $(ONLY)
+
+# Renews the pinned versions with their hashes; names no package host.
+constraints: $(STAMP)
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras \
+		--generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade \
+		pyproject.toml -o $(LOCK)
+
+schemas: $(STAMP)
+	$(BIN)/huleedu schemas
+
+samples: $(STAMP)
+	$(BIN)/python -m scripts.make_samples
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,188 @@
+"""Commands about batches: register, close, reopen, waive, status, show, events."""
+
+import json
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from huleedu_dagster.cli.common import (
+    Exit,
+    HomeOption,
+    Installation,
+    JsonOption,
+    exit_code,
+    fail,
+    print_json,
+)
+from huleedu_dagster.cli.essay_text import print_essay
+from huleedu_dagster.cli.run import (
+    ExpectedOption,
+    LanguageOption,
+    MaxWordsOption,
+    MinWordsOption,
+    WordListOption,
+    check_language,
+)
+from huleedu_dagster.cli.tables import print_batch, print_rows
+from huleedu_dagster.cli.work import work_on
+from huleedu_dagster.pipeline import lifecycle
+from huleedu_dagster.pipeline.essay_views import essay_view
+
+BatchArgument = Annotated[str, typer.Argument(help="Id of the batch.")]
+EssayArgument = Annotated[str, typer.Argument(help="Slot of the essay, such as e001.")]
+WaitOption = Annotated[
+    bool, typer.Option("--wait", help="Process what there is to do and wait for the batch.")
+]
+
+
+def register(
+    batch: BatchArgument,
+    expected: ExpectedOption = None,
+    language: LanguageOption = None,
+    min_words: MinWordsOption = None,
+    max_words: MaxWordsOption = None,
+    word_list: WordListOption = None,
+    deadline: Annotated[
+        datetime | None,
+        typer.Option("--deadline", help="When the batch closes, in UTC: 2026-12-01T23:59:00."),
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", help="Seconds until the batch closes.")
+    ] = None,
+    course: Annotated[str, typer.Option("--course")] = "",
+    class_name: Annotated[str, typer.Option("--class")] = "",
+    instructions: Annotated[str, typer.Option("--instructions")] = "",
+    update: Annotated[
+        bool, typer.Option("--update", help="Change the settings of a registered batch.")
+    ] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Register a batch before its files come, or change its settings."""
+    installation = Installation.at(home)
+    settings = installation.batch_settings(
+        language=language, min_words=min_words, max_words=max_words, word_list=word_list
+    )
+    check_language(settings.language)
+    if update:
+        lifecycle.change_settings(installation.ledger, batch, settings)
+    elif not lifecycle.register(
+        installation.ledger,
+        batch,
+        settings=settings,
+        expected_essay_count=expected,
+        deadline=None if deadline is None else deadline.replace(tzinfo=UTC),
+        timeout_seconds=timeout,
+        course=course,
+        class_name=class_name,
+        instructions=instructions,
+    ):
+        fail(f"batch {batch} is registered already; `--update` changes its settings", Exit.USAGE)
+    with installation.ledger.read() as tx:
+        found = tx.batches.get(batch).registration
+    if as_json:
+        print_json({"batch_id": batch, "correlation_id": found.correlation_id})
+    else:
+        typer.echo(f"Batch {batch} is registered, correlation id {found.correlation_id}")
+
+
+def close(
+    batch: BatchArgument,
+    wait: WaitOption = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take no more essays for a batch."""
+    installation = Installation.at(home)
+    lifecycle.close(installation.ledger, batch)
+    _finish(installation, batch, wait=wait, as_json=as_json)
+
+
+def reopen(batch: BatchArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Take essays for a batch again; late files join it."""
+    installation = Installation.at(home)
+    installation.intake.reopen(batch)
+    _print(installation, batch, as_json=as_json)
+
+
+def waive(
+    batch: BatchArgument,
+    essay: EssayArgument,
+    reason: Annotated[str, typer.Option("--reason", help="Why it is given up; kept for audits.")],
+    wait: WaitOption = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Go on without a missing essay or a dead letter."""
+    installation = Installation.at(home)
+    lifecycle.waive(installation.ledger, batch, essay, reason)
+    _finish(installation, batch, wait=wait, as_json=as_json)
+
+
+def status(
+    batch: Annotated[str | None, typer.Argument(help="Id of the batch; all if left out.")] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell where a batch stands, or all of them."""
+    installation = Installation.at(home)
+    if batch is not None:
+        view = installation.view(batch)
+        _print(installation, batch, as_json=as_json)
+        raise typer.Exit(exit_code(view.status))
+    with installation.ledger.read() as tx:
+        ids = [it.batch_id for it in tx.batches.all()]
+    views = [installation.view(it).model_dump(mode="json", exclude={"essays"}) for it in ids]
+    if as_json:
+        print_json(views)
+    else:
+        names = ("batch_id", "status", "expected", "received", "ready", "rejected", "missing")
+        print_rows("Batches", names, ([view[name] for name in names] for view in views))
+
+
+def show(
+    batch: BatchArgument,
+    essay: EssayArgument,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one essay: what became of it, its text and its corrections."""
+    installation = Installation.at(home)
+    view = essay_view(installation.ledger, installation.blobs, batch, essay)
+    if as_json:
+        print_json(view)
+    else:
+        print_essay(view)
+
+
+def events(
+    batch: Annotated[str | None, typer.Argument(help="Id of the batch; all if left out.")] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print the events, one JSON object a line, the first first."""
+    installation = Installation.at(home)
+    with installation.ledger.read() as tx:
+        if batch is not None:
+            tx.batches.get(batch)
+        found = tx.outbox.envelopes(batch)
+    for _, envelope in found:
+        typer.echo(json.dumps(envelope, ensure_ascii=False, sort_keys=True))
+
+
+def _finish(installation: Installation, batch: str, *, wait: bool, as_json: bool) -> None:
+    if not wait:
+        _print(installation, batch, as_json=as_json)
+        return
+    view = work_on(installation, batch)
+    _print(installation, batch, as_json=as_json)
+    raise typer.Exit(exit_code(view.status))
+
+
+def _print(installation: Installation, batch: str, *, as_json: bool) -> None:
+    view = installation.view(batch)
+    if as_json:
+        print_json(view.model_dump(mode="json"))
+    else:
+        print_batch(view)

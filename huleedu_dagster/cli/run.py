@@ -1,0 +1,245 @@
+"""`huleedu run`, `submit` and `demo`: handing in files from folders, archives and single files."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from huleedu_dagster.cli.common import (
+    Exit,
+    HomeOption,
+    Installation,
+    JsonOption,
+    exit_code,
+    fail,
+    print_json,
+)
+from huleedu_dagster.cli.tables import print_batch, print_rows
+from huleedu_dagster.cli.work import work_on
+from huleedu_dagster.domain.completeness import ClosedBy
+from huleedu_dagster.domain.ids import InvalidIdError, check_batch_id, essay_path
+from huleedu_dagster.domain.registration import BatchSettings
+from huleedu_dagster.ledger.records import Batch
+from huleedu_dagster.pipeline.exports import export_batch
+from huleedu_dagster.pipeline.intake import Receipt
+from huleedu_dagster.pipeline.lifecycle import close, register
+from huleedu_dagster.pipeline.sources import Source, UnreadableFileError, sources_of
+
+FilesArgument = Annotated[
+    list[Path], typer.Argument(help="Folders, zip archives or files, one file an essay.")
+]
+BatchOption = Annotated[str, typer.Option("--batch", help="Id of the batch.")]
+ExpectedOption = Annotated[
+    int | None, typer.Option("--expected", min=1, max=99, help="How many essays there should be.")
+]
+LanguageOption = Annotated[
+    str | None, typer.Option("--language", help="Language of the essays, such as en or de.")
+]
+MinWordsOption = Annotated[
+    int | None, typer.Option("--min-words", min=0, help="Fewest words of an essay.")
+]
+MaxWordsOption = Annotated[
+    int | None, typer.Option("--max-words", min=1, help="Most words of an essay.")
+]
+WordListOption = Annotated[
+    Path | None,
+    typer.Option("--word-list", exists=True, dir_okay=False, help="File with words to accept."),
+]
+DEMO_BATCH = "demo"
+
+
+@dataclass(frozen=True, slots=True)
+class _HandedIn:
+    receipts: tuple[Receipt, ...]
+    unreadable: tuple[str, ...]
+
+
+def run(
+    files: FilesArgument,
+    batch: BatchOption,
+    expected: ExpectedOption = None,
+    language: LanguageOption = None,
+    min_words: MinWordsOption = None,
+    max_words: MaxWordsOption = None,
+    word_list: WordListOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hand in a class, process it and print what became of every file."""
+    installation = Installation.at(home)
+    sources = _sources(installation, files)
+    if expected is None and len(sources) > installation.settings.max_slots:
+        fail(_too_many(len(sources), installation.settings.max_slots), Exit.USAGE)
+    wanted = {"language": language, "min_words": min_words, "max_words": max_words}
+    _ensure_registered(installation, batch, expected, wanted, word_list)
+    handed_in = _hand_in(installation, batch, sources, reopen=True)
+    close(installation.ledger, batch, ClosedBy.REQUEST)
+    view = work_on(installation, batch)
+    folder = installation.settings.export_folder / batch
+    export_batch(installation.ledger, installation.blobs, batch, folder)
+    if as_json:
+        print_json(view.model_dump(mode="json"))
+    else:
+        print_batch(view)
+        typer.echo(f"Corrected texts and report: {folder}")
+    _tell_unreadable(handed_in.unreadable)
+    raise typer.Exit(Exit.INCOMPLETE if handed_in.unreadable else exit_code(view.status))
+
+
+def submit(
+    files: FilesArgument,
+    batch: BatchOption,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Store files for a registered batch and return; `huleedu up` processes them."""
+    installation = Installation.at(home)
+    sources = _sources(installation, files)
+    handed_in = _hand_in(installation, batch, sources, reopen=False)
+    rows = [
+        {
+            "upload_id": it.upload_id,
+            "file_name": it.path,
+            "sha256": it.sha256,
+            "bytes": it.size,
+            "received_at": it.received_at.isoformat(),
+            "status": it.status,
+            "essay_id": it.slot,
+        }
+        for it in handed_in.receipts
+    ]
+    if as_json:
+        print_json(rows)
+    else:
+        names = ("essay_id", "file_name", "status", "bytes", "sha256")
+        print_rows(f"Batch {batch}", names, ([row[name] for name in names] for row in rows))
+    _tell_unreadable(handed_in.unreadable)
+    raise typer.Exit(Exit.INCOMPLETE if handed_in.unreadable else Exit.READY)
+
+
+def demo(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Process the sample class."""
+    samples = Path(__file__).resolve().parents[2] / "samples"
+    if not samples.is_dir():
+        fail("the sample class is part of the source checkout only", Exit.USAGE)
+    count = len(sources_of(samples, max_bytes=Installation.at(home).settings.max_upload_bytes))
+    run([samples], DEMO_BATCH, expected=count, language="en", home=home, as_json=as_json)
+
+
+def _sources(installation: Installation, files: list[Path]) -> list[Source]:
+    limit = installation.settings.max_upload_bytes
+    found: list[Source] = []
+    for target in files:
+        if not target.exists():
+            fail(f"there is no file or folder {target}", Exit.USAGE)
+        try:
+            found += sources_of(target, max_bytes=limit)
+        except UnreadableFileError:
+            fail(f"{target} cannot be read", Exit.USAGE)
+    if not found:
+        fail("there are no files to hand in", Exit.USAGE)
+    for source in found:
+        try:
+            essay_path(source.path)
+        except InvalidIdError as error:
+            fail(f"{source.path!r} cannot be handed in: {error}", Exit.USAGE)
+    names = [essay_path(it.path) for it in found]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        fail(f"several files have the same path inside the batch: {', '.join(twice)}", Exit.USAGE)
+    large = [it.path for it in found if it.size > limit]
+    if large:
+        fail(f"larger than {limit} bytes, nothing was handed in: {', '.join(large)}", Exit.USAGE)
+    return found
+
+
+def _too_many(count: int, most: int) -> str:
+    return (
+        f"a batch has at most {most} essays and these are {count}: "
+        "hand in a larger exam as several batches"
+    )
+
+
+def _ensure_registered(
+    installation: Installation,
+    batch_id: str,
+    expected: int | None,
+    wanted: Mapping[str, object],
+    word_list: Path | None,
+) -> None:
+    check_batch_id(batch_id)
+    settings = installation.batch_settings(**wanted, word_list=word_list)  # type: ignore[arg-type]
+    check_language(settings.language)
+    if register(installation.ledger, batch_id, settings=settings, expected_essay_count=expected):
+        return
+    with installation.ledger.read() as tx:
+        found = tx.batches.get(batch_id)
+    differing = _differing(found, expected, wanted, settings if word_list else None)
+    if differing:
+        fail(
+            f"batch {batch_id} is registered with another {', '.join(differing)}; "
+            "change its settings with `huleedu register --update`",
+            Exit.USAGE,
+        )
+
+
+def check_language(language: str) -> None:
+    """End the command if essays in this language cannot be checked."""
+    from huleedu_dagster.spelling.reference import ReferenceSpeller
+
+    known = ReferenceSpeller().languages
+    if language not in known:
+        fail(
+            f"spelling can be checked in {', '.join(sorted(known))}, not in {language!r}",
+            Exit.USAGE,
+        )
+
+
+def _differing(
+    batch: Batch,
+    expected: int | None,
+    wanted: Mapping[str, object],
+    with_words: BatchSettings | None,
+) -> list[str]:
+    registration = batch.registration
+    names = [
+        name
+        for name, value in wanted.items()
+        if value is not None and getattr(registration.settings, name) != value
+    ]
+    if expected is not None and registration.expected_essay_count != expected:
+        names.append("expected count")
+    if with_words is not None and registration.settings.word_list != with_words.word_list:
+        names.append("word list")
+    return names
+
+
+def _hand_in(
+    installation: Installation, batch_id: str, sources: list[Source], *, reopen: bool
+) -> _HandedIn:
+    """Hand in every file; with `reopen`, news for a closed batch opens it again."""
+    intake = installation.intake
+    with installation.ledger.read() as tx:
+        batch = tx.batches.get(batch_id)
+    closed = reopen and batch.closed_by not in (None, ClosedBy.FULL)
+    receipts: list[Receipt] = []
+    unreadable: list[str] = []
+    for source in sources:
+        try:
+            data = source.read()
+        except UnreadableFileError:
+            unreadable.append(source.path)
+            continue
+        if closed and not intake.is_known(batch_id, source.path, data):
+            intake.reopen(batch_id)
+            closed = False
+        receipts.append(intake.receive(batch_id, source.path, data))
+    intake.finish_request(batch_id, receipts)
+    return _HandedIn(tuple(receipts), tuple(unreadable))
+
+
+def _tell_unreadable(names: tuple[str, ...]) -> None:
+    if names:
+        typer.echo(f"huleedu: could not be read and was not taken in: {', '.join(names)}", err=True)
