@@ -8,7 +8,6 @@ from huleedu_dagster.assets.audit import AUDIT
 from huleedu_dagster.assets.batches import MANIFEST, RELEASE, REPORT
 from huleedu_dagster.assets.checks import essay_check_keys
 from huleedu_dagster.domain.outcomes import Stage
-from huleedu_dagster.partitions import BATCHES, DAYS, ESSAYS
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import (
@@ -27,25 +26,21 @@ def build_jobs() -> list["UnresolvedAssetJobDefinition"]:
         define_asset_job(
             ESSAY_JOB,
             selection=AssetSelection.assets(*(stage.value for stage in Stage)).without_checks(),
-            partitions_def=ESSAYS,
             description="Takes the pending essays of a batch through all four stages.",
         ),
         define_asset_job(
             CLOSING_JOB,
             selection=AssetSelection.assets(MANIFEST, RELEASE, REPORT),
-            partitions_def=BATCHES,
             description="Manifest, completeness check, release and report of a settled batch.",
         ),
         define_asset_job(
             AUDIT_JOB,
             selection=AssetSelection.assets(AUDIT),
-            partitions_def=DAYS,
             description="The audit report of a day and the check that its totals agree.",
         ),
         define_asset_job(
             ESSAY_CHECK_JOB,
             selection=AssetSelection.checks(*essay_check_keys()),
-            partitions_def=ESSAYS,
             description="Checks stored essays: raw bytes intact, extraction reproducible.",
         ),
     ]

@@ -149,7 +149,7 @@ class _Passes:
     def of(self, essay: Essay) -> EssayResult | None:
         if self.config.slots and essay.slot not in self.config.slots:
             return self.pipeline.stored(essay)
-        log = EssayLog(self.context.log, essay, run_id=self.context.run_id)
+        log = EssayLog(self.context.log, essay, run_id=self.context.run.run_id)
         try:
             with log.timed():
                 return self.pipeline.process(
@@ -159,7 +159,7 @@ class _Passes:
             return None
         except Exception as error:
             self.failed.append(str(cell_key(essay.upload.batch_id, essay.slot)))
-            _record(self.pipeline, essay, self.context.run_id, error, log)
+            _record(self.pipeline, essay, self.context.run.run_id, error, log)
             return None
 
 

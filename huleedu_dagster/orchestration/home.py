@@ -3,11 +3,12 @@
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from huleedu_dagster.settings import Settings
 
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
 SERVER_CONFIG = "dagster.yaml"
 IN_PROCESS_CONFIG = "dagster-in-process.yaml"
 _LOCK = "in-use.lock"
+_LOCK_TRIES = 3
+_LOCK_PAUSE = 0.1
 
 _COMMON = {
     "telemetry": {"enabled": False},
     "nux": {"enabled": False},
-    "python_logs": {"python_log_level": "WARNING"},
     "run_retries": {"enabled": False},
     "compute_logs": {
         "module": "dagster._core.storage.noop_compute_log_manager",
@@ -33,6 +35,7 @@ _COMMON = {
     },
 }
 _SERVER = {
+    "python_logs": {"python_log_level": "WARNING"},
     "run_monitoring": {
         "enabled": True,
         "poll_interval_seconds": 5,
@@ -46,6 +49,9 @@ _SERVER = {
     },
 }
 _IN_PROCESS = {
+    # Dagster writes its log to the terminal of the process; what failed is in the ledger and in
+    # Dagster's events, and `huleedu run` tells it in one sentence.
+    "python_logs": {"python_log_level": "CRITICAL"},
     "run_launcher": {
         "module": "dagster._core.launcher.sync_in_memory_run_launcher",
         "class": "SyncInMemoryRunLauncher",
@@ -130,22 +136,25 @@ class DagsterHome:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / _LOCK).open("a+") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise self._in_use() from None
+            # More than once: `user` holds the lock for a moment.
+            if not any(_try_lock(stream, fcntl.LOCK_EX) for _ in range(_LOCK_TRIES)):
+                raise self._in_use()
             stream.truncate(0)
             stream.write(json.dumps({"role": role, "pid": os.getpid()}))
             stream.flush()
             yield
 
     def user(self) -> HomeInUseError | None:
-        """Who works on this home, `None` if nobody does."""
+        """Who works on this home, `None` if nobody does; changes nothing.
+
+        Raises:
+            OSError: The home cannot be read.
+        """
         try:
-            with self.exclusive("doctor"):
-                return None
-        except HomeInUseError as error:
-            return error
+            with (self.folder / _LOCK).open() as stream:
+                return None if _try_lock(stream, fcntl.LOCK_SH) else self._in_use()
+        except FileNotFoundError:
+            return None
 
     def _in_use(self) -> HomeInUseError:
         try:
@@ -153,6 +162,15 @@ class DagsterHome:
             return HomeInUseError(str(holder["role"]), int(holder["pid"]))
         except (ValueError, KeyError):
             return HomeInUseError("?", 0)
+
+
+def _try_lock(stream: IO[str], kind: int) -> bool:
+    try:
+        fcntl.flock(stream, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        time.sleep(_LOCK_PAUSE)
+        return False
+    return True
 
 
 def _write_yaml(path: Path, value: dict[str, Any]) -> None:

@@ -1,0 +1,26 @@
+"""What all tests share: no way out of this machine, and a world to act in."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.no_network import forbid_outbound
+from tests.support.world import World
+
+_SITE = Path(__file__).parent / "support" / "site"
+
+
+def pytest_configure() -> None:
+    """Refuse connections that leave this machine, here and in every Python process of a test."""
+    forbid_outbound()
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_SITE), before)))
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """An installation in a folder of its own, with the daemon's code in this process."""
+    with World(tmp_path / "home", monkeypatch) as found:
+        yield found

@@ -1,0 +1,69 @@
+"""Ledgers for tests, and what they hold."""
+
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from huleedu_dagster.domain.clock import Clock, utc_now
+from huleedu_dagster.ledger.ledger import Ledger
+from huleedu_dagster.ledger.tables import metadata
+
+Rows = dict[str, list[dict[str, Any]]]
+
+
+@cache
+def _empty_database() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "ledger.db"
+        ledger = Ledger(f"sqlite:///{path}")
+        ledger.migrate()
+        ledger.close()
+        return path.read_bytes()
+
+
+def new_ledger(path: Path, *, clock: Clock = utc_now) -> Ledger:
+    """A migrated SQLite ledger at `path`; the schema is copied, which is quicker."""
+    path.write_bytes(_empty_database())
+    return Ledger(f"sqlite:///{path}", clock=clock)
+
+
+def all_rows(ledger: Ledger) -> Rows:
+    """Every row of every table, by table."""
+    with ledger.read() as tx:
+        return {
+            name: [
+                dict(row)
+                for row in tx.connection.execute(
+                    sa.select(table).order_by(*table.primary_key.columns)
+                ).mappings()
+            ]
+            for name, table in metadata.tables.items()
+        }
+
+
+def row_counts(ledger: Ledger) -> dict[str, int]:
+    """Number of rows of every table."""
+    return {name: len(rows) for name, rows in all_rows(ledger).items()}
+
+
+def events(ledger: Ledger, name: str = "", batch_id: str | None = None) -> list[dict[str, Any]]:
+    """Payloads of the recorded events whose type holds `name`, the first first."""
+    with ledger.read() as tx:
+        found = [envelope for _, envelope in tx.outbox.envelopes(batch_id)]
+    return [envelope["data"] for envelope in found if name in envelope["event_type"]]
+
+
+def event_types(ledger: Ledger) -> list[str]:
+    """Types of the recorded events, the first first."""
+    with ledger.read() as tx:
+        return [envelope["event_type"] for _, envelope in tx.outbox.envelopes()]
+
+
+def from_ledger(ledger: Ledger, question: Callable[[Any], Any]) -> Any:
+    """What `question` finds in a read transaction."""
+    with ledger.read() as tx:
+        return question(tx)
