@@ -128,7 +128,7 @@ def test_a_failing_store_gives_one_dead_letter_and_a_replay_makes_the_batch_read
 ) -> None:
     world.register("b1", expected=4)
     receipts = world.hand_in("b1", essays(4))
-    world.blobs.fail(receipts[1].upload_id, times=3)
+    world.blobs.fail("get", f"raw_upload_blob/b1/{receipts[1].upload_id}", times=3)
     world.settle()
 
     view = world.view("b1")

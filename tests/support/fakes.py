@@ -64,9 +64,7 @@ class CheapSpeller:
             for it in words
             if it[0].lower() in flagged
         ]
-        corrected = _WORD.sub(
-            lambda it: it[0].upper() if it[0].lower() in flagged else it[0], text
-        )
+        corrected = _WORD.sub(lambda it: it[0].upper() if it[0].lower() in flagged else it[0], text)
         return SpellcheckReport(corrected, tuple(found), len(words))
 
 

@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from dagster import AssetKey, DagsterInstance, DagsterRun, RunsFilter
+from dagster import (
+    AssetKey,
+    DagsterInstance,
+    DagsterRun,
+    ExecuteInProcessResult,
+    RunsFilter,
+)
 
 from huleedu_dagster.domain.registration import BatchSettings
 from huleedu_dagster.ledger.ledger import Ledger
@@ -21,9 +27,18 @@ from huleedu_dagster.pipeline.views import BatchFacts, BatchView, batch_view
 from huleedu_dagster.settings import Settings
 from huleedu_dagster.storage.local import LocalBlobStore
 from tests.support import world_defs
-from tests.support.fakes import FlakyBlobStore, ManualClock
+from tests.support.counted import CountedBlobStore
+from tests.support.fakes import ManualClock
 
 GOOD = "The class went to the museum on Friday and everyone liked the old ships very much."
+
+
+def range_tags(first: str, last: str) -> dict[str, str]:
+    """Tags of a run over a range of cells."""
+    return {
+        "dagster/asset_partition_range_start": first,
+        "dagster/asset_partition_range_end": last,
+    }
 
 
 class World:
@@ -43,7 +58,7 @@ class World:
         self.clock = ManualClock()
         self.settings = Settings()
         self.ledger = Ledger(self.settings.resolved_ledger_url, clock=self.clock)
-        self.blobs = FlakyBlobStore(LocalBlobStore(self.settings.blob_folder))
+        self.blobs = CountedBlobStore(LocalBlobStore(self.settings.blob_folder))
         self.intake = Intake(self.ledger, self.blobs, self.settings.max_slots)
         self.instance: DagsterInstance
         self.daemon: InProcessDaemon
@@ -105,6 +120,28 @@ class World:
             if idle == 2:
                 return
         raise AssertionError(f"still asking for runs after {most} ticks")
+
+    def execute(
+        self, job: str, *, first: str, last: str, config: dict[str, Any] | None = None
+    ) -> ExecuteInProcessResult:
+        """Execute a job for a range of cells, as a person does from the launchpad."""
+        repository = world_defs.defs().get_repository_def()
+        return repository.get_job(job).execute_in_process(
+            instance=self.instance,
+            run_config=config,
+            tags=range_tags(first, last),
+            raise_on_error=False,
+        )
+
+    def materialize(self, assets: list[str], cell: str) -> ExecuteInProcessResult:
+        """Materialize some essay assets of one cell."""
+        repository = world_defs.defs().get_repository_def()
+        return repository.get_job("process_essays").execute_in_process(
+            instance=self.instance,
+            tags=range_tags(cell, cell),
+            asset_selection=[AssetKey(it) for it in assets],
+            raise_on_error=False,
+        )
 
     def view(self, batch: str) -> BatchView:
         """A batch as readers are told."""
