@@ -13,6 +13,7 @@ from dagster import (
 
 from huleedu_dagster.jobs import CLOSING_JOB
 from huleedu_dagster.ledger.ledger import Ledger, Transaction
+from huleedu_dagster.partitions import BATCH_DIMENSION, BATCHES
 from huleedu_dagster.pipeline.lifecycle import close_what_is_due
 from huleedu_dagster.pipeline.results import (
     note_if_reported,
@@ -40,7 +41,16 @@ def build_batch_sensor(settings: Settings) -> SensorDefinition:
         """Closes what is due, then asks for manifest, check, release and report."""
         found = ledger.open()
         close_what_is_due(found, quiet_seconds=settings.inbox_quiet_seconds)
-        return SensorResult(run_requests=list(_requests(found)))
+        requests = list(_requests(found))
+        closing = [str(it.partition_key) for it in requests]
+        # The other sensor may not have come by yet: this one does not rely on it.
+        new = [
+            it for it in closing if not context.instance.has_dynamic_partition(BATCH_DIMENSION, it)
+        ]
+        return SensorResult(
+            run_requests=requests,
+            dynamic_partitions_requests=[BATCHES.build_add_request(new)] if new else [],
+        )
 
     return batch_sensor
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from dagster import (
+    AssetCheckKey,
     AssetKey,
     DagsterInstance,
     DagsterRun,
@@ -142,6 +143,13 @@ class World:
             asset_selection=[AssetKey(it) for it in assets],
             raise_on_error=False,
         )
+
+    def execute_check(self, job: str, key: AssetCheckKey, cell: str) -> ExecuteInProcessResult:
+        """Execute one check of a job and none of its assets."""
+        found = world_defs.defs().get_repository_def().get_job(job)
+        return found.get_subset(
+            asset_selection=set(), asset_check_selection={key}
+        ).execute_in_process(instance=self.instance, tags={"dagster/partition": cell})
 
     def view(self, batch: str) -> BatchView:
         """A batch as readers are told."""

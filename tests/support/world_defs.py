@@ -1,6 +1,7 @@
 """The code location of the tests: the real definitions over a world's stores."""
 
 import warnings
+from typing import Any
 
 from dagster import Definitions, definitions
 from dagster._utils.warnings import PreviewWarning
@@ -49,17 +50,19 @@ class WorldSpeller(SpellerResource):
         return CheapSpeller()
 
 
+def resources() -> dict[str, Any]:
+    """The world's resources, by name."""
+    settings = Settings()
+    return {
+        "ledger": WorldLedger(url=settings.resolved_ledger_url),
+        "blobs": WorldBlobs(folder=str(settings.blob_folder)),
+        "speller": WorldSpeller(),
+    }
+
+
 @definitions
 def defs() -> Definitions:
     """The definitions over the world's stores."""
-    settings = Settings()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PreviewWarning)
-        return build_defs(
-            settings,
-            {
-                "ledger": WorldLedger(url=settings.resolved_ledger_url),
-                "blobs": WorldBlobs(folder=str(settings.blob_folder)),
-                "speller": WorldSpeller(),
-            },
-        )
+        return build_defs(Settings(), resources())

@@ -1,0 +1,224 @@
+"""The sensors: level-triggered, bounded, and healing what died."""
+
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from dagster import AssetKey, DagsterRunStatus, build_sensor_context
+from dagster._core.definitions.partitions.context import partition_loading_context
+from dagster._core.test_utils import create_run_for_test
+
+from huleedu_dagster.domain.completeness import BatchStatus, ClosedBy
+from huleedu_dagster.domain.registration import BatchSettings
+from huleedu_dagster.pipeline.lifecycle import change_settings, close, dead_letters
+from tests.dagster.test_acceptance import essays
+from tests.support import world_defs
+from tests.support.world import GOOD, World
+
+CRASH = Path(__file__).parents[1] / "support" / "crash_after_partitions.py"
+
+
+def evaluate(world: World, name: str) -> list[str | None]:
+    """Run keys that a sensor asks for; nothing is launched and nothing is added."""
+    repository = world_defs.defs().get_repository_def()
+    with (
+        build_sensor_context(
+            instance=world.instance,
+            instance_ref=world.instance.get_ref(),
+            repository_def=repository,
+            sensor_name=name,
+            resources=world_defs.resources(),
+        ) as context,
+        partition_loading_context(dynamic_partitions_store=world.instance),
+    ):
+        data = repository.get_sensor_def(name).evaluate_tick(context)
+    return [it.run_key for it in data.run_requests or []]
+
+
+def test_the_upload_sensor_asks_for_the_same_run_until_the_work_is_done(world: World) -> None:
+    world.register("b1", expected=2)
+    world.hand_in("b1", essays(2))
+
+    first = evaluate(world, "upload_sensor")
+    assert len(first) == 1
+    assert evaluate(world, "upload_sensor") == first
+
+    world.tick()
+    assert evaluate(world, "upload_sensor") == []
+
+
+def test_ticking_twice_launches_one_run_for_a_batch(world: World) -> None:
+    world.register("b1", expected=5)
+    world.hand_in("b1", essays(2))
+    world.tick(times=2)
+    assert len(world.runs("process_essays")) == 1
+
+    world.hand_in("b1", essays(4))
+    world.tick(times=2)
+    second = world.runs("process_essays")[0]
+    assert second.run_config["ops"]["essays"]["config"]["slots"] == ["e003", "e004"]
+    assert second.tags["dagster/asset_partition_range_start"] == "b1|e003"
+
+
+def test_essays_survive_a_crash_between_adding_partitions_and_launching_the_run(
+    world: World,
+) -> None:
+    world.register("b1", expected=3)
+    world.hand_in("b1", essays(3))
+
+    died = subprocess.run([sys.executable, str(CRASH)], capture_output=True, timeout=60)
+
+    assert died.returncode == -9, died.stderr.decode()
+    assert world.instance.has_dynamic_partition("batch", "b1")
+    assert len(world.instance.get_dynamic_partitions("essay")) == 3
+    assert world.runs() == []
+    world.settle()
+    view = world.view("b1")
+    assert (view.status, view.ready) == (BatchStatus.READY, 3)
+    assert len(world.runs("process_essays")) == 1
+
+
+def test_a_run_that_died_is_counted_once_and_its_essays_are_done_by_the_next(
+    world: World,
+) -> None:
+    world.register("b1", expected=2)
+    world.hand_in("b1", essays(2))
+    (key,) = evaluate(world, "upload_sensor")
+    run = create_run_for_test(
+        world.instance,
+        job_name="process_essays",
+        status=DagsterRunStatus.STARTED,
+        run_config={"ops": {"essays": {"config": {"slots": ["e001", "e002"]}}}},
+        tags={
+            "dagster/run_key": str(key),
+            "dagster/sensor_name": "upload_sensor",
+            "huleedu/batch": "b1",
+            "huleedu/kind": "essays",
+        },
+    )
+
+    assert world.daemon.fail_orphans() == 1
+    world.settle()
+
+    assert world.view("b1").status is BatchStatus.READY
+    with world.ledger.read() as tx:
+        assert tx.failures.run_recorded(run.run_id)
+    assert world.rows()["attempts"] == 2
+    world.settle()
+    assert world.rows()["attempts"] == 2
+
+
+def test_runs_that_keep_dying_end_in_dead_letters(world: World) -> None:
+    world.register("b1", expected=1)
+    world.hand_in("b1", essays(1))
+    for _ in range(world.settings.max_attempts):
+        create_run_for_test(
+            world.instance,
+            job_name="process_essays",
+            status=DagsterRunStatus.FAILURE,
+            run_config={"ops": {"essays": {"config": {"slots": ["e001"]}}}},
+            tags={"huleedu/batch": "b1", "huleedu/kind": "essays"},
+        )
+    evaluate(world, "failure_sensor")
+
+    (letter,) = dead_letters(world.ledger)
+    assert (letter.slot, letter.attempts, letter.reason) == ("e001", 3, "run failure")
+    world.settle()
+    assert world.view("b1").status is BatchStatus.INCOMPLETE
+
+
+def test_a_store_that_fails_at_the_closing_work_ends_in_a_dead_letter_of_the_batch(
+    world: World,
+) -> None:
+    world.register("b1", expected=1)
+    world.hand_in("b1", essays(1))
+    world.blobs.fail("put", "batch_manifest/", times=3)
+    world.settle()
+
+    (letter,) = dead_letters(world.ledger)
+    assert letter.slot == "batch"
+    assert world.view("b1").status is BatchStatus.INCOMPLETE
+    assert world.materialized("batch_release") == set()
+
+
+def test_a_failed_completeness_check_is_no_attempt_and_no_dead_letter(world: World) -> None:
+    world.register("b1", expected=2)
+    world.hand_in("b1", essays(1))
+    close(world.ledger, "b1", ClosedBy.REQUEST)
+    world.settle()
+
+    assert world.view("b1").status is BatchStatus.INCOMPLETE
+    assert len(world.runs("finalise_batch")) == 1
+    assert world.rows()["attempts"] == 0
+    assert dead_letters(world.ledger) == []
+
+
+def test_settings_are_reported_to_dagster_once_and_again_when_they_change(
+    world: World,
+) -> None:
+    world.register("b1")
+    world.tick(times=3)
+    assert world.materialization_count("batch_registration", "b1") == 1
+
+    change_settings(world.ledger, "b1", BatchSettings(max_words=500))
+    world.tick(times=3)
+    assert world.materialization_count("batch_registration", "b1") == 2
+    latest = world.instance.get_latest_data_version_record(
+        AssetKey("batch_registration"), partition_key="b1"
+    )
+    assert latest is not None
+    assert latest.asset_materialization is not None
+    version = BatchSettings(max_words=500).data_version
+    assert (latest.asset_materialization.tags or {})["dagster/data_version"] == version
+
+
+def test_a_folder_in_the_inbox_becomes_a_batch_that_closes_when_it_is_quiet(
+    world: World,
+) -> None:
+    folder = world.settings.inbox_folder / "class-7b"
+    folder.mkdir(parents=True)
+    for name, data in essays(3).items():
+        (folder / name.replace("/", "-")).write_bytes(data)
+    world.tick(times=2)
+
+    view = world.view("class-7b")
+    assert (view.status, view.received, view.ready) == (BatchStatus.RECEIVING, 3, 3)
+    assert view.expected is None
+
+    world.clock.advance(world.settings.inbox_quiet_seconds + 1)
+    world.settle()
+    assert world.view("class-7b").status is BatchStatus.READY
+
+
+def test_a_complete_file_closes_an_inbox_folder_at_once(world: World) -> None:
+    folder = world.settings.inbox_folder / "class-7b"
+    folder.mkdir(parents=True)
+    (folder / "one.txt").write_text(GOOD)
+    (folder / ".complete").touch()
+    world.settle()
+    assert world.view("class-7b").status is BatchStatus.READY
+
+
+def test_a_deadline_closes_a_batch_that_nobody_closes(world: World) -> None:
+    deadline = world.clock.now + timedelta(hours=1)
+    world.register("b1", deadline=deadline)
+    world.hand_in("b1", essays(1))
+    world.settle()
+    assert world.view("b1").status is BatchStatus.RECEIVING
+
+    world.clock.advance(3601)
+    world.settle()
+    assert world.view("b1").status is BatchStatus.READY
+    with world.ledger.read() as tx:
+        assert tx.batches.get("b1").closed_by is ClosedBy.DEADLINE
+
+
+@pytest.mark.parametrize("name", ["upload_sensor", "batch_sensor", "failure_sensor"])
+def test_every_sensor_runs_by_default_and_asks_for_nothing_when_there_is_nothing(
+    world: World, name: str
+) -> None:
+    sensor = world_defs.defs().get_repository_def().get_sensor_def(name)
+    assert sensor.default_status.value == "RUNNING"
+    assert evaluate(world, name) == []
