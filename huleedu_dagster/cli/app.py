@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from huleedu_dagster.cli import batches, dead_letters, run, schemas
+from huleedu_dagster.cli import batches, dead_letters, doctor, run, schemas, server
 from huleedu_dagster.cli.common import Exit
 
 
@@ -30,6 +30,8 @@ def build_app() -> typer.Typer:
     app.command()(batches.status)
     app.command()(batches.show)
     app.command()(batches.events)
+    app.command()(server.up)
+    app.command()(doctor.doctor)
     app.command()(schemas.schemas)
     app.add_typer(dead_letters.app, name="dlq")
     return app

@@ -22,6 +22,7 @@ from huleedu_dagster.cli.run import (
     MaxWordsOption,
     MinWordsOption,
     WordListOption,
+    check_count,
     check_language,
 )
 from huleedu_dagster.cli.tables import print_batch, print_rows
@@ -65,6 +66,7 @@ def register(
         language=language, min_words=min_words, max_words=max_words, word_list=word_list
     )
     check_language(settings.language)
+    check_count(installation, expected or 0)
     if update:
         lifecycle.change_settings(installation.ledger, batch, settings)
     elif not lifecycle.register(

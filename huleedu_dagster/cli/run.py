@@ -32,7 +32,7 @@ FilesArgument = Annotated[
 ]
 BatchOption = Annotated[str, typer.Option("--batch", help="Id of the batch.")]
 ExpectedOption = Annotated[
-    int | None, typer.Option("--expected", min=1, max=99, help="How many essays there should be.")
+    int | None, typer.Option("--expected", min=1, help="How many essays there should be, up to 99.")
 ]
 LanguageOption = Annotated[
     str | None, typer.Option("--language", help="Language of the essays, such as en or de.")
@@ -70,8 +70,7 @@ def run(
     """Hand in a class, process it and print what became of every file."""
     installation = Installation.at(home)
     sources = _sources(installation, files)
-    if expected is None and len(sources) > installation.settings.max_slots:
-        fail(_too_many(len(sources), installation.settings.max_slots), Exit.USAGE)
+    check_count(installation, len(sources) if expected is None else expected)
     wanted = {"language": language, "min_words": min_words, "max_words": max_words}
     _ensure_registered(installation, batch, expected, wanted, word_list)
     handed_in = _hand_in(installation, batch, sources, reopen=True)
@@ -155,11 +154,15 @@ def _sources(installation: Installation, files: list[Path]) -> list[Source]:
     return found
 
 
-def _too_many(count: int, most: int) -> str:
-    return (
-        f"a batch has at most {most} essays and these are {count}: "
-        "hand in a larger exam as several batches"
-    )
+def check_count(installation: Installation, count: int) -> None:
+    """End the command if a batch cannot have so many essays."""
+    most = installation.settings.max_slots
+    if count > most:
+        fail(
+            f"a batch has at most {most} essays and this one would have {count}: "
+            "hand in a larger exam as several batches",
+            Exit.USAGE,
+        )
 
 
 def _ensure_registered(

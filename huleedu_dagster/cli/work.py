@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from huleedu_dagster.cli.common import Installation
 from huleedu_dagster.cli.tables import console
 from huleedu_dagster.domain.completeness import BatchStatus
+from huleedu_dagster.domain.outcomes import EssayOutcome
 from huleedu_dagster.orchestration.home import DagsterHome, HomeInUseError
 from huleedu_dagster.pipeline.views import BatchView
 
@@ -21,7 +22,9 @@ class StuckError(Exception):
 
 
 def work_on(installation: Installation, batch_id: str) -> BatchView:
-    """Wait until a closed batch is ready or incomplete, doing the work if nobody else does.
+    """Wait until a batch is ready or incomplete, doing the work if nobody else does.
+
+    A batch that still takes essays is waited for until those it has are done.
 
     Raises:
         StuckError: There is nothing left to do and the batch is not done.
@@ -33,7 +36,7 @@ def work_on(installation: Installation, batch_id: str) -> BatchView:
     with _progress(installation, batch_id):
         while True:
             view = installation.view(batch_id)
-            if view.status in _DONE:
+            if _nothing_to_wait_for(view):
                 return view
             try:
                 with home.exclusive("run"):
@@ -53,13 +56,18 @@ def _work_here(installation: Installation, home: DagsterHome, batch_id: str) -> 
             failed = daemon.failed_run_count()
             daemon.tick()
             view = installation.view(batch_id)
-            if view.status in _DONE:
+            if _nothing_to_wait_for(view):
                 return view
             idle = idle + 1 if daemon.run_count() == before else 0
             if daemon.failed_run_count() > failed:
                 # What failed just now is likely to fail again at once.
                 time.sleep(installation.settings.retry_delay_seconds)
     raise StuckError("there is nothing left to do, but the batch is not done")
+
+
+def _nothing_to_wait_for(view: BatchView) -> bool:
+    pending = any(it.outcome is EssayOutcome.PENDING for it in view.essays)
+    return view.status in _DONE or (view.status is BatchStatus.RECEIVING and not pending)
 
 
 @contextmanager
@@ -75,7 +83,7 @@ def _progress(installation: Installation, batch_id: str) -> Iterator[None]:
         def show() -> None:
             while not done.wait(_POLL_SECONDS):
                 view = installation.view(batch_id)
-                finished = sum(it.outcome != "pending" for it in view.essays)
+                finished = sum(it.outcome is not EssayOutcome.PENDING for it in view.essays)
                 status.update(f"Batch {batch_id}: {finished} of {len(view.essays)} files done")
 
         watcher = threading.Thread(target=show, daemon=True)

@@ -106,7 +106,7 @@ class BatchRows(Rows):
         return self.connection.execute(statement).rowcount == 1
 
     def reopen(self, batch_id: str) -> None:
-        """Let a batch take essays again, until someone closes it or it is full."""
+        """Let a batch take essays again, until someone closes it, it is full or quiet."""
         self._update(
             batch_id,
             closed_at=None,
@@ -114,6 +114,7 @@ class BatchRows(Rows):
             deadline=None,
             timeout_seconds=None,
             reported_fingerprint=None,
+            last_received_at=self.now,
         )
 
     def touch(self, batch_id: str, *, received_at: datetime | None = None) -> None:

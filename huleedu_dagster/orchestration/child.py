@@ -24,13 +24,15 @@ def python_module(name: str) -> list[str]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Ask the kernel for SIGTERM at the parent's end, then become the program.
+    """Ask the kernel to kill this process at the parent's end, then become the program.
+
+    Killed, not asked to end: the servers would first wait for each other and for their runs.
 
     Elsewhere than on Linux there is no such request; the next start ends what was left over.
     """
     parent, *program = arguments
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != int(parent):
         # The parent was gone before the request was made.
         sys.exit(1)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from huleedu_dagster.orchestration.child import command
 MAX_LOG_BYTES = 20_000_000
 _POLL_SECONDS = 0.1
 _ZOMBIE = "Z"
+_RUN_WORKER = b"multiprocessing.spawn"
+"""In the command line of what Dagster's code server starts for a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +64,10 @@ class Child:
 
     def limit_log(self, max_bytes: int = MAX_LOG_BYTES) -> None:
         """Begin the log anew when it is larger than `max_bytes`."""
-        if self.log.stat().st_size > max_bytes:
-            os.truncate(self.log, 0)
+        # An operator may have removed it.
+        with suppress(FileNotFoundError):
+            if self.log.stat().st_size > max_bytes:
+                os.truncate(self.log, 0)
 
 
 def end_groups(
@@ -103,6 +108,19 @@ def end_children(
 def members(group: int) -> list[int]:
     """Processes of a group that have not ended; empty where there is no `/proc`."""
     return [pid for pid, (state, found) in _processes() if found == group and state != _ZOMBIE]
+
+
+def run_workers(group: int) -> list[int]:
+    """Processes of a code server's group that execute runs; empty where there is no `/proc`."""
+    found = []
+    for pid in members(group):
+        try:
+            line = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            continue
+        if _RUN_WORKER in line:
+            found.append(pid)
+    return found
 
 
 def environment_of(pid: int) -> dict[str, str]:

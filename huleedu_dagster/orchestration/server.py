@@ -23,6 +23,7 @@ from huleedu_dagster.orchestration.children import (
     end_groups,
     environment_of,
     members,
+    run_workers,
 )
 from huleedu_dagster.orchestration.graphql import Health, WebServerError, health
 from huleedu_dagster.orchestration.home import DagsterHome
@@ -124,25 +125,27 @@ class Server:
                 self._watch()
             except _StopAskedError:
                 self.listener.stopping()
+                self._finish_runs()
             finally:
                 end_children(self._children, patience=_STOP_SECONDS, hurry=self._stop.hurry)
                 ServerRecord.forget(self.settings)
 
     def _start(self, home: DagsterHome) -> None:
         started = time.time()
-        _check_port(self.port)
-        code_port = _free_port()
         home.prepare()
         self._logs.mkdir(parents=True, exist_ok=True)
+        # First, since what is left over may hold the port.
         end_leftovers(self.settings)
+        _check_port(self.port)
+        code_port = _free_port()
         workspace = _write_workspace(self.settings, code_port)
-        self._launch(CODE_SERVER, _code_server(code_port))
-        # Meanwhile, and before a web server or daemon looks at the same databases.
+        # Alone: two processes that make Dagster's databases at once leave them unusable.
         self._heal()
+        self._launch(CODE_SERVER, _code_server(code_port))
         self._await(CODE_SERVER, lambda: _listens(code_port))
         self._launch(WEB_SERVER, _web_server(self.port, workspace))
         self._launch(DAEMON, _daemon(workspace))
-        waiting = {
+        waiting: dict[str, Callable[[Health], bool]] = {
             "code location": lambda it: LOCATION in it.loaded,
             WEB_SERVER: lambda _: True,
             "daemon heartbeat": lambda it: it.heartbeats.get(_SENSOR_DAEMON, 0.0) > started,
@@ -167,6 +170,18 @@ class Server:
     @property
     def _logs(self) -> Path:
         return self.settings.home / "logs"
+
+    def _finish_runs(self) -> None:
+        """Start no more runs and let those that run end: a run cut off counts as an attempt."""
+        code_servers = [it for it in self._children if it.name == CODE_SERVER]
+        others = [it for it in self._children if it not in code_servers]
+        end_children(others, patience=_STOP_SECONDS, hurry=self._stop.hurry)
+        self._children = code_servers
+        until = time.monotonic() + _STOP_SECONDS
+        while any(run_workers(it.process.pid) for it in code_servers):
+            if self._stop.hurry() or time.monotonic() > until:
+                return
+            time.sleep(_POLL_SECONDS)
 
     def _launch(self, name: str, program: Sequence[str]) -> Child:
         environment = {

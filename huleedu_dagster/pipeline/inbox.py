@@ -28,7 +28,8 @@ class Sweep:
         taken: Files taken in.
         waiting: Files still changing, or left for the next look.
         unreadable: Files that could not be read or are too large; they stay where they are.
-        misnamed: Folders whose name is not a batch id, and files outside any folder.
+        misnamed: Folders whose name is not a batch id, files outside any folder, and files whose
+            path no essay can have.
     """
 
     taken: int = 0
@@ -97,7 +98,9 @@ class Inbox:
 
     def _sweep_batch(self, folder: Path, now: datetime, limit: int) -> Sweep:
         batch_id = folder.name
-        files = list(_files(folder))
+        everything = list(_files(folder))
+        files = [it for it in everything if _is_nameable(_name(it, folder))]
+        unnameable = len(everything) - len(files)
         complete = (folder / COMPLETE_FILE).exists()
         if not files and not complete:
             return Sweep()
@@ -117,8 +120,17 @@ class Inbox:
         if receipts:
             self.intake.finish_request(batch_id, receipts)
         if complete and not found.waiting:
-            close(self.intake.ledger, batch_id, ClosedBy.REQUEST)
-        return found
+            self._close_once(batch_id, folder, known)
+        return found + Sweep(misnamed=unnameable)
+
+    def _close_once(self, batch_id: str, folder: Path, known: dict[str, str]) -> None:
+        # Remembered, so that a batch which someone opened again is not closed by the same file.
+        signature = _signature(folder / COMPLETE_FILE)
+        if known.get(COMPLETE_FILE) == signature:
+            return
+        close(self.intake.ledger, batch_id, ClosedBy.REQUEST)
+        with self.intake.ledger.write() as tx:
+            tx.inbox.remember(batch_id, COMPLETE_FILE, signature)
 
     def _take(self, batch_id: str, path: Path, folder: Path) -> list[Receipt] | None:
         name = _name(path, folder)
@@ -152,11 +164,15 @@ def _files(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
         name = _name(path, folder)
         if path.is_file() and not path.is_symlink() and not is_ignored_path(name):
-            try:
-                essay_path(name)
-            except InvalidIdError:
-                continue
             yield path
+
+
+def _is_nameable(name: str) -> bool:
+    try:
+        essay_path(name)
+    except InvalidIdError:
+        return False
+    return True
 
 
 def _name(path: Path, folder: Path) -> str:

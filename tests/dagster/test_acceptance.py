@@ -1,7 +1,7 @@
 """The acceptance matrix of the requirements, through real sensors, runs and checks."""
 
 from dagster import AssetCheckKey, AssetKey, DagsterRunStatus
-from dagster._core.storage.event_log.base import PartitionKeyFilter
+from dagster._core.event_api import PartitionKeyFilter
 
 from huleedu_dagster.domain.completeness import BatchStatus
 from huleedu_dagster.domain.outcomes import Code, EssayOutcome

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dagster import AssetKey, DagsterRunStatus, build_sensor_context
@@ -58,7 +59,8 @@ def test_ticking_twice_launches_one_run_for_a_batch(world: World) -> None:
     world.hand_in("b1", essays(4))
     world.tick(times=2)
     second = world.runs("process_essays")[0]
-    assert second.run_config["ops"]["essays"]["config"]["slots"] == ["e003", "e004"]
+    config: Any = second.run_config
+    assert config["ops"]["essays"]["config"]["slots"] == ["e003", "e004"]
     assert second.tags["dagster/asset_partition_range_start"] == "b1|e003"
 
 

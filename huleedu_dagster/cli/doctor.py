@@ -1,0 +1,271 @@
+"""`huleedu doctor`: is the installation well, and if not, what to do.
+
+The only place that shows names of files nobody handed in yet: on the terminal, never in a log.
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from importlib.metadata import version as installed_version
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from huleedu_dagster.cli.common import (
+    Exit,
+    HomeOption,
+    Installation,
+    JsonOption,
+    fail,
+    print_json,
+)
+from huleedu_dagster.domain.completeness import due_to_close
+from huleedu_dagster.domain.ids import InvalidIdError, essay_path, is_batch_id, is_ignored_path
+from huleedu_dagster.orchestration.graphql import WebServerError, health
+from huleedu_dagster.orchestration.home import DagsterHome, HomeInUseError
+from huleedu_dagster.orchestration.record import ServerRecord
+from huleedu_dagster.orchestration.server import HOST
+from huleedu_dagster.settings import Settings
+
+HEARTBEAT_SECONDS = 90
+"""Age in seconds at which a heartbeat is too old; Dagster writes one every 30 s."""
+_GRACE = timedelta(seconds=60)
+"""Time that the sensor may take to close a batch."""
+_UP = "up"
+_WATCHED_DAEMONS = ("SENSOR", "SCHEDULER", "BACKFILL")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding.
+
+    Attributes:
+        name: What was looked at.
+        ok: Whether it is well.
+        found: What was found, and what to do when it is not well.
+    """
+
+    name: str
+    ok: bool
+    found: str
+
+
+def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Look at the home folder, ledger, stores, inbox, server and versions.
+
+    Exit codes: 0 all is well; 1 something is not.
+    """
+    checks = list(_examine(Installation.at(home)))
+    well = all(check.ok for check in checks)
+    if as_json:
+        print_json({"ok": well, "checks": [asdict(check) for check in checks]})
+    else:
+        console = Console(highlight=False, soft_wrap=True)
+        for check in checks:
+            mark = Text("ok  " if check.ok else "BAD ", style="green" if check.ok else "bold red")
+            # As text: a name in square brackets is a name, not a style.
+            console.print(mark + Text(f"{check.name}: {_printable(check.found)}", style=""))
+    if not well:
+        count = sum(not check.ok for check in checks)
+        fail(f"{count} of {len(checks)} checks found something", Exit.INFRASTRUCTURE)
+
+
+def _printable(text: str) -> str:
+    """Without control characters: a file's name may hold some, and terminals obey them."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in text)
+
+
+def _examine(installation: Installation) -> Iterator[Check]:
+    settings = installation.settings
+    yield _folder("home folder", settings.home)
+    ledger = _guarded("ledger", lambda: _ledger(settings))
+    yield ledger
+    yield _folder("blob store", settings.blob_folder)
+    yield _guarded("names in the inbox", lambda: _inbox_names(settings))
+    yield _guarded("files in the inbox", lambda: _inbox_files(settings))
+    yield from _server(settings)
+    yield from _versions()
+    if ledger.ok and _ledger_exists(settings):
+        yield _guarded("dead letters", lambda: _dead_letters(installation))
+        yield _guarded("batches to close", lambda: _overdue(installation))
+
+
+def _guarded(name: str, examine: Callable[[], Check]) -> Check:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        return examine()
+    except OSError as error:
+        return Check(name, ok=False, found=f"cannot be read: {error.strerror}")
+    except SQLAlchemyError as error:
+        return Check(name, ok=False, found=f"cannot be reached ({type(error).__name__})")
+
+
+def _folder(name: str, folder: Path) -> Check:
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    try:
+        # A real file, since permissions do not tell of a full or a read-only disk.
+        with tempfile.TemporaryFile(dir=existing) as stream:
+            stream.write(b"0")
+            stream.flush()
+    except OSError as error:
+        return Check(name, ok=False, found=f"cannot be written: {error.strerror}")
+    return Check(name, ok=True, found="writable" if folder.exists() else "made when it is needed")
+
+
+def _ledger_exists(settings: Settings) -> bool:
+    import sqlalchemy as sa
+
+    url = sa.make_url(settings.resolved_ledger_url)
+    file = url.database if url.get_backend_name() == "sqlite" else None
+    return file is None or Path(file).exists()
+
+
+def _ledger(settings: Settings) -> Check:
+    from huleedu_dagster.ledger.ledger import Ledger
+    from huleedu_dagster.ledger.migrations.runner import HEAD
+
+    name = "ledger"
+    if not _ledger_exists(settings):
+        return Check(name, ok=True, found="made when it is needed")
+    ledger = Ledger(settings.resolved_ledger_url)
+    try:
+        revision = ledger.schema_revision()
+    finally:
+        ledger.close()
+    if revision == HEAD:
+        return Check(name, ok=True, found=f"schema revision {revision}")
+    found = f"schema revision {revision or 'none'}, this program works with {HEAD}"
+    return Check(name, ok=False, found=f"{found}; `huleedu status` brings an older one up to date")
+
+
+def _inbox_names(settings: Settings) -> Check:
+    folder = settings.inbox_folder
+    entries = sorted(folder.iterdir()) if folder.exists() else []
+    bad = [
+        path.name
+        for path in entries
+        if not is_ignored_path(path.name) and not (path.is_dir() and is_batch_id(path.name))
+    ]
+    if not bad:
+        return Check("names in the inbox", ok=True, found="every folder can be a batch")
+    return Check(
+        "names in the inbox",
+        ok=False,
+        found=f"not taken in: {', '.join(bad)}; each class is a folder named with lower-case "
+        "letters, digits and '-'",
+    )
+
+
+def _inbox_files(settings: Settings) -> Check:
+    name = "files in the inbox"
+    folder = settings.inbox_folder
+    batches = sorted(folder.iterdir()) if folder.exists() else []
+    found = [
+        f"{path.relative_to(folder)} ({trouble})"
+        for batch in batches
+        if batch.is_dir() and is_batch_id(batch.name)
+        for path in sorted(batch.rglob("*"))
+        if (trouble := _trouble(path, batch, settings.max_upload_bytes))
+    ]
+    if not found:
+        return Check(name, ok=True, found="all can be read")
+    return Check(name, ok=False, found=f"not taken in: {', '.join(found)}")
+
+
+def _trouble(path: Path, batch: Path, max_bytes: int) -> str | None:
+    name = path.relative_to(batch).as_posix()
+    if is_ignored_path(name) or path.is_symlink():
+        return None
+    if path.is_dir():
+        return None if os.access(path, os.R_OK | os.X_OK) else "cannot be opened"
+    try:
+        essay_path(name)
+    except InvalidIdError:
+        return "its name cannot be an essay's"
+    if not path.is_file() or not os.access(path, os.R_OK):
+        return "cannot be read"
+    if path.stat().st_size > max_bytes:
+        return f"larger than {max_bytes} bytes"
+    return None
+
+
+def _server(settings: Settings) -> Iterator[Check]:
+    try:
+        user = DagsterHome(settings).user()
+    except OSError as error:
+        yield Check("in use by", ok=False, found=f"cannot be read: {error.strerror}")
+        return
+    yield Check("in use by", ok=True, found=_user(user))
+    if user is not None and user.role == _UP:
+        yield _heartbeat(ServerRecord.read(settings))
+
+
+def _user(user: HomeInUseError | None) -> str:
+    if user is None:
+        return "nobody; `huleedu up` starts the pages and the sensors"
+    return f"`huleedu {user.role}` (process {user.pid})"
+
+
+def _heartbeat(record: ServerRecord | None) -> Check:
+    name = "daemon heartbeat"
+    if record is None:
+        return Check(name, ok=False, found="`huleedu up` is just starting or ending")
+    try:
+        found = health(f"http://{HOST}:{record.port}")
+    except WebServerError as error:
+        advice = "restart `huleedu up` unless it was started just now"
+        return Check(name, ok=False, found=f"{error} on port {record.port}; {advice}")
+    if found.load_errors:
+        return Check(name, ok=False, found="the code is not loaded; see logs/code-server.log")
+    beats = [found.heartbeats.get(daemon, 0.0) for daemon in _WATCHED_DAEMONS]
+    age = time.time() - min(beats)
+    if age > HEARTBEAT_SECONDS:
+        text = "none yet" if min(beats) == 0 else f"the last was {age:.0f} s ago"
+        return Check(name, ok=False, found=f"{text}; see logs/daemon.log, restart `huleedu up`")
+    return Check(name, ok=True, found=f"{max(age, 0):.0f} s ago, pages on port {record.port}")
+
+
+def _versions() -> Iterator[Check]:
+    from huleedu_dagster.resources.extractor import ExtractorResource
+    from huleedu_dagster.resources.speller import SpellerResource
+
+    for library in ("huleedu-dagster", "dagster", "pyspellchecker"):
+        yield Check(library, ok=True, found=installed_version(library))
+    yield Check("extraction", ok=True, found=ExtractorResource().open().version)
+    yield Check("spelling", ok=True, found=SpellerResource().open().version)
+
+
+def _dead_letters(installation: Installation) -> Check:
+    with installation.ledger.read() as tx:
+        count = len(tx.failures.open_letters())
+    advice = "" if count == 0 else "; `huleedu dlq list` shows them"
+    return Check("dead letters", ok=count == 0, found=f"{count} open{advice}")
+
+
+def _overdue(installation: Installation) -> Check:
+    quiet = installation.settings.inbox_quiet_seconds
+    with installation.ledger.read() as tx:
+        overdue = [
+            batch.batch_id
+            for batch in tx.batches.open()
+            if due_to_close(
+                batch.registration,
+                received=tx.essays.count(batch.batch_id),
+                last_received_at=batch.last_received_at,
+                quiet_seconds=quiet,
+                now=tx.now - _GRACE,
+            )
+        ]
+    if not overdue:
+        return Check("batches to close", ok=True, found="none is overdue")
+    names = ", ".join(overdue)
+    return Check(
+        "batches to close",
+        ok=False,
+        found=f"past their closing moment: {names}; `huleedu up` or `huleedu close` closes them",
+    )

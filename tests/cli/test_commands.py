@@ -1,0 +1,260 @@
+"""The command line as a user meets it: real processes, real files, exit codes."""
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from huleedu_dagster.ledger.ledger import Ledger
+
+GOOD = "The class went to the museum on Friday and everyone liked the old ships very much."
+
+
+class Shell:
+    """Runs `huleedu` on one home folder."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+
+    def __call__(self, *arguments: str | Path, code: int = 0) -> str:
+        """Run a command; it must end with `code`. Returns what it prints."""
+        done = self.run(*arguments)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout
+
+    def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        """Run a command, however it ends."""
+        command = [sys.executable, "-m", "huleedu_dagster.cli.app", *map(str, arguments)]
+        environment = {**os.environ, "HULEEDU_HOME": str(self.home)}
+        return subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
+
+    def json(self, *arguments: str | Path, code: int = 0) -> Any:
+        """Run a command with `--json`; returns what it prints."""
+        return json.loads(self(*arguments, "--json", code=code))
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    """The command line on a fresh home."""
+    return Shell(tmp_path / "home")
+
+
+def folder_of(path: Path, count: int) -> Path:
+    """A folder with so many good essays, one in each student's folder."""
+    for number in range(1, count + 1):
+        student = path / f"student-{number}"
+        student.mkdir(parents=True)
+        (student / "essay.txt").write_text(f"{GOOD} Ship number {number} was the best.")
+    return path
+
+
+def test_a_class_of_four_with_an_empty_file_is_ready(shell: Shell, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "class", 3)
+    (folder / "empty.txt").touch()
+
+    view = shell.json("run", folder, "--batch", "b1", "--expected", "4")
+
+    counts = {name: view[name] for name in ("status", "expected", "received", "ready", "rejected")}
+    assert counts == {
+        "status": "ready",
+        "expected": 4,
+        "received": 4,
+        "ready": 3,
+        "rejected": 1,
+    }
+    assert set(view) == {
+        "batch_id",
+        "status",
+        "expected",
+        "received",
+        "ready",
+        "rejected",
+        "dead_lettered",
+        "missing",
+        "excess",
+        "waived",
+        "duration_seconds",
+        "essays",
+    }
+    empty = next(it for it in view["essays"] if it["file_name"] == "empty.txt")
+    assert (empty["outcome"], empty["code"]) == ("rejected", "EMPTY_CONTENT")
+    assert empty["message"].startswith("The file has no text in it.")
+    assert (shell.home / "results/b1/report.html").exists()
+    assert len(list((shell.home / "results/b1/corrected").iterdir())) == 3
+    assert shell.json("status", "b1") == view
+
+
+def test_too_few_essays_end_incomplete_and_can_be_waived(shell: Shell, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "class", 2)
+    view = shell.json("run", folder, "--batch", "b1", "--expected", "3", code=3)
+    assert (view["status"], view["missing"], view["ready"]) == ("incomplete", 1, 2)
+    types = [json.loads(line)["event_type"] for line in shell("events", "b1").splitlines()]
+    assert types.count("huleedu.batch.readiness.timed_out.v1") == 1
+
+    view = shell.json("waive", "b1", "e003", "--reason", "ill", "--wait")
+    assert (view["status"], view["waived"], view["missing"]) == ("ready", 1, 0)
+    assert shell.run("waive", "b1", "e001", "--reason", "no").returncode == 2
+
+
+def test_the_same_run_again_gives_the_same_answer_and_writes_nothing(
+    shell: Shell, tmp_path: Path
+) -> None:
+    folder = folder_of(tmp_path / "class", 2)
+    (folder / "broken.docx").write_bytes(b"PK\x03\x04 broken")
+    first = shell.json("run", folder, "--batch", "b1")
+    before = _everything(shell.home)
+
+    assert shell.json("run", folder, "--batch", "b1") == first
+    assert _everything(shell.home) == before
+
+
+def _everything(home: Path) -> tuple[dict[str, int], list[str]]:
+    import sqlalchemy as sa
+
+    from huleedu_dagster.ledger.tables import metadata
+
+    with Ledger(f"sqlite:///{home / 'ledger.db'}").read() as tx:
+        rows = {
+            name: tx.connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+            for name, table in metadata.tables.items()
+        }
+    blobs = sorted(str(it) for it in (home / "blobs").rglob("*") if it.is_file())
+    return rows, blobs
+
+
+def test_new_files_join_a_batch_that_is_run_again(shell: Shell, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "class", 2)
+    shell.json("run", folder, "--batch", "b1")
+    (folder / "late.txt").write_text(f"{GOOD} This one came later than the others.")
+
+    view = shell.json("run", folder, "--batch", "b1")
+
+    assert (view["status"], view["received"], view["ready"]) == ("ready", 3, 3)
+    revisions = [
+        event["data"]["revision"]
+        for event in map(json.loads, shell("events", "b1").splitlines())
+        if event["event_type"] == "huleedu.batch.essays.ready.v1"
+    ]
+    assert revisions == [1, 2]
+
+
+def test_a_zip_file_is_a_folder(shell: Shell, tmp_path: Path) -> None:
+    archive = tmp_path / "class.zip"
+    with zipfile.ZipFile(archive, "w") as stream:
+        stream.writestr("a/essay.txt", f"{GOOD} One.")
+        stream.writestr("b/essay.txt", f"{GOOD} Two.")
+        stream.writestr("__MACOSX/a/._essay.txt", "litter")
+    view = shell.json("run", archive, "--batch", "b1")
+    assert [it["file_name"] for it in view["essays"]] == ["a/essay.txt", "b/essay.txt"]
+    assert view["ready"] == 2
+
+
+def test_equal_essays_of_two_students_are_both_kept_and_both_flagged(
+    shell: Shell, tmp_path: Path
+) -> None:
+    folder = tmp_path / "class"
+    folder.mkdir()
+    for name in ("a.txt", "b.txt"):
+        (folder / name).write_text(GOOD)
+    view = shell.json("run", folder, "--batch", "b1")
+    assert [it["duplicate_of"] for it in view["essays"]] == ["e002", "e001"]
+    assert view["ready"] == 2
+
+
+def test_show_gives_offsets_that_index_the_text(shell: Shell, tmp_path: Path) -> None:
+    folder = tmp_path / "class"
+    folder.mkdir()
+    (folder / "a.txt").write_text(f"Göteborg is nice. {GOOD} I recieve it becouse it is good.")
+    shell.json("run", folder, "--batch", "b1")
+
+    view = shell.json("show", "b1", "e001")
+
+    words = [view["text"][it["offset"] : it["offset"] + it["length"]] for it in view["corrections"]]
+    assert words == [it["original"] for it in view["corrections"]]
+    assert {"recieve", "becouse"} <= set(words)
+    assert "receive it because" in view["corrected_text"]
+    assert view["stages"][0]["stage"] == "raw_upload"
+
+
+def test_submitted_files_are_stored_and_wait_for_somebody_to_process_them(
+    shell: Shell, tmp_path: Path
+) -> None:
+    folder = folder_of(tmp_path / "class", 2)
+    registered = shell.json("register", "b1", "--expected", "2", "--class", "7b")
+    assert len(registered["correlation_id"]) == 36
+    receipts = shell.json("submit", folder, "--batch", "b1")
+    assert [it["essay_id"] for it in receipts] == ["e001", "e002"]
+    assert shell.json("status", "b1", code=3)["status"] == "processing"
+
+    view = shell.json("close", "b1", "--wait")
+    assert (view["status"], view["ready"]) == ("ready", 2)
+    assert shell.json("reopen", "b1")["status"] == "receiving"
+    assert [it["batch_id"] for it in shell.json("status")] == ["b1"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["run", "nowhere", "--batch", "b1"], "there is no file or folder"),
+        (["run", ".", "--batch", "Class 7"], "a batch id has"),
+        (["run", ".", "--batch", "b1", "--language", "sv"], "spelling can be checked in"),
+        (["run", ".", "--batch", "b1", "--expected", "100"], "as several batches"),
+        (["register", "b1", "--expected", "100"], "as several batches"),
+        (["status", "b9"], "no batch b9 is registered"),
+        (["show", "b9", "e001"], "no batch b9 is registered"),
+        (["events", "b9"], "no batch b9 is registered"),
+        (["dlq", "show", "7"], "there is no dead letter 7"),
+        (["dlq", "replay", "7"], "there is no dead letter 7"),
+        (["close", "b9"], "no batch b9 is registered"),
+        (["waive", "b9", "e001", "--reason", "x"], "no batch b9 is registered"),
+        (["register", "b1", "--min-words", "9", "--max-words", "3"], "min_words"),
+    ],
+)
+def test_a_wrong_request_is_one_sentence_and_exit_code_two(
+    shell: Shell, tmp_path: Path, arguments: list[str], sentence: str
+) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "a.txt").write_text(GOOD)
+    done = shell.run(*(str(tmp_path / "one") if it == "." else it for it in arguments))
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_more_essays_than_a_batch_can_have_are_refused_before_anything_is_stored(
+    shell: Shell, tmp_path: Path
+) -> None:
+    folder = folder_of(tmp_path / "exam", 100)
+    done = shell.run("run", folder, "--batch", "b1")
+    assert done.returncode == 2
+    assert "several batches" in done.stderr
+    assert not (shell.home / "blobs").exists()
+
+
+def test_a_ledger_that_cannot_be_opened_is_exit_code_one(shell: Shell, tmp_path: Path) -> None:
+    shell.home.mkdir()
+    (shell.home / "ledger.db").write_bytes(b"this is no database at all" * 100)
+    done = shell.run("status")
+    assert done.returncode == 1
+    assert "the ledger cannot be used" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_changed_word_list_is_a_setting_of_the_batch(shell: Shell, tmp_path: Path) -> None:
+    words = tmp_path / "words.txt"
+    words.write_text("becouse\n")
+    folder = tmp_path / "class"
+    folder.mkdir()
+    (folder / "a.txt").write_text(f"{GOOD} I like it becouse it is good.")
+    view = shell.json("run", folder, "--batch", "b1", "--word-list", words)
+    assert view["essays"][0]["misspellings"] == 0
+    done = shell.run("run", folder, "--batch", "b1", "--language", "de")
+    assert done.returncode == 2
+    assert "registered with another language" in done.stderr
