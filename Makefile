@@ -40,7 +40,7 @@ bench: $(STAMP)
 # Renews the pinned versions with their hashes; names no package host.
 constraints: $(STAMP)
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras \
-		--generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade \
+		--generate-hashes --no-emit-index-url --no-header --no-annotate --no-strip-extras --upgrade \
 		pyproject.toml -o $(LOCK)
 
 schemas: $(STAMP)
