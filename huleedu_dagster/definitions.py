@@ -44,8 +44,13 @@ def build_defs(
         settings: The installation's settings.
         resource_overrides: Resources to use instead of those of `build_resources`; code versions
             follow the extractor and the speller that are used.
+
+    Raises:
+        ValueError: The language of unregistered batches is not one that can be checked.
     """
     resources = {**build_resources(settings), **(resource_overrides or {})}
+    if settings.language not in resources["speller"].open().languages:
+        raise ValueError(f"spelling cannot be checked in {settings.language!r}")
     versions = CodeVersions.of(
         extraction=resources["extractor"].open().version,
         spelling=resources["speller"].open().version,

@@ -145,6 +145,8 @@ def essay_path(text: str) -> str:
     if not parts or ".." in parts:
         raise InvalidIdError("the path of an essay stays inside its folder")
     path = "/".join(parts)
+    if path[1:2] == ":":
+        raise InvalidIdError("the path of an essay is relative")
     if len(path) > MAX_PATH_LENGTH:
         raise InvalidIdError(f"the path of an essay has at most {MAX_PATH_LENGTH} characters")
     if any(unicodedata.category(char) in ("Cc", "Cs") for char in path):

@@ -3,7 +3,7 @@
 import re
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from huleedu_dagster.domain.ids import MAX_SLOTS
 from huleedu_dagster.domain.keys import hash_of
@@ -78,13 +78,22 @@ class Registration(BaseModel):
     registered_at: datetime
     correlation_id: str
     settings: BatchSettings = BatchSettings()
-    expected_essay_count: int | None = Field(default=None, ge=1, le=MAX_SLOTS)
-    deadline: datetime | None = None
+    expected_essay_count: int | None = Field(default=None, ge=1)
+    deadline: AwareDatetime | None = None
     timeout_seconds: float | None = Field(default=None, gt=0)
     source: str = "cli"
     course: str = ""
     class_name: str = ""
     instructions: str = ""
+
+    @field_validator("expected_essay_count")
+    @classmethod
+    def _fits_one_batch(cls, value: int | None) -> int | None:
+        if value is not None and value > MAX_SLOTS:
+            raise ValueError(
+                f"a batch has at most {MAX_SLOTS} essays; register a larger exam as several batches"
+            )
+        return value
 
     @property
     def slots(self) -> int:

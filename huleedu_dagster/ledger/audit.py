@@ -53,6 +53,8 @@ class AuditRows(Rows):
             sa.select(stage_outcomes.c.batch_id).where(
                 stage_outcomes.c.recorded_at.between(start, end)
             ),
+            sa.select(outbox.c.batch_id).where(outbox.c.event_timestamp.between(start, end)),
+            sa.select(dead_letters.c.batch_id).where(dead_letters.c.created_at.between(start, end)),
         )
         return sorted(self.connection.execute(seen).scalars())
 

@@ -1,5 +1,6 @@
 """Uploads, the slots they fill and the versions of an essay."""
 
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -116,6 +117,12 @@ class EssayRows(Rows):
             .order_by(uploads.c.version)
         )
         return [_upload(row) for row in self.connection.execute(query).mappings()]
+
+    def last_received_at(self, batch_id: str) -> datetime | None:
+        """When the last upload of a batch was received, `None` if there is none."""
+        query = sa.select(sa.func.max(uploads.c.received_at)).where(uploads.c.batch_id == batch_id)
+        latest: datetime | None = self.connection.execute(query).scalar_one()
+        return latest
 
     def assign(self, upload_id: str, slot: str) -> None:
         """Give an upload that had no slot one."""

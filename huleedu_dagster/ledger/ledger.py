@@ -4,11 +4,14 @@
 together or not at all; `Ledger.read()` gives a consistent view.
 """
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -106,10 +109,16 @@ class Ledger:
             sqlalchemy.exc.SQLAlchemyError: The database cannot be reached.
         """
         with self._engine.connect() as raw:
-            connection = raw.execution_options(huleedu_write=False)
+            connection = raw.execution_options(**self._read_options())
             with connection.begin() as transaction:
                 yield Transaction(connection, self._clock())
                 transaction.rollback()
+
+    def _read_options(self) -> dict[str, Any]:
+        # SQLite sees one state per transaction by itself; Postgres has to be asked.
+        postgres = self._engine.dialect.name == "postgresql"
+        isolation = {"isolation_level": "REPEATABLE READ"} if postgres else {}
+        return {"huleedu_write": False, **isolation}
 
     def migrate(self) -> None:
         """Bring the schema up to date; harmless when it is.
@@ -151,11 +160,25 @@ def _configure_sqlite(connection: object, _record: object) -> None:
     connection.isolation_level = None  # type: ignore[attr-defined]
     cursor = connection.cursor()  # type: ignore[attr-defined]
     cursor.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
-    cursor.execute("PRAGMA journal_mode = WAL")
+    _use_wal(cursor)
     # A receipt promises durability, so every commit reaches the disk.
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
+
+
+def _use_wal(cursor: sqlite3.Cursor) -> None:
+    # Changing the mode of a new file does not wait for the busy timeout.
+    end = time.monotonic() + _BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

@@ -1,6 +1,7 @@
 """The outbox: every event once, in the order in which the facts were recorded."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -35,6 +36,14 @@ class OutboxRows(Rows):
                 "envelope": body,
             },
         )
+
+    def last_recorded_at(self, batch_id: str, event_type: str) -> datetime | None:
+        """When an event of this type was last recorded for a batch, `None` if never."""
+        query = sa.select(sa.func.max(outbox.c.event_timestamp)).where(
+            outbox.c.batch_id == batch_id, outbox.c.event_type == event_type
+        )
+        latest: datetime | None = self.connection.execute(query).scalar_one()
+        return latest
 
     def envelopes(
         self, batch_id: str | None = None, *, after: int = 0, limit: int | None = None

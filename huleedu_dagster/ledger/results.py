@@ -38,7 +38,20 @@ class ResultRows(Rows):
             "blob_key": blob_key,
             "recorded_at": self.now,
         }
-        return self.insert_new(batch_results, values)
+        if self.insert_new(batch_results, values):
+            return True
+        if self.latest_blob(batch_id, kind) != blob_key:
+            # The facts are again what they were before.
+            self.connection.execute(
+                sa.update(batch_results)
+                .where(
+                    batch_results.c.batch_id == batch_id,
+                    batch_results.c.kind == kind,
+                    batch_results.c.fingerprint == fingerprint,
+                )
+                .values(recorded_at=self.now)
+            )
+        return False
 
     def blob_of(self, batch_id: str, kind: ContentType, fingerprint: str) -> str | None:
         """Where a result of that state is stored, `None` if it was not made."""

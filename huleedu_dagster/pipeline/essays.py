@@ -96,6 +96,9 @@ class EssayPipeline:
                     work.records[stage] = known
                     continue
                 record = work.run(stage)
+                if known is not None:
+                    # The stored result stands; what came out now is only compared with it.
+                    work.records[stage] = known
                 _check_reproduced(known, record)
                 computed.append(record)
         finally:
@@ -135,6 +138,7 @@ class EssayPipeline:
             run_id=run_id,
             reason=type(error).__name__,
             max_attempts=self._max_attempts,
+            upload_id=essay.upload.upload_id,
         )
 
     def _commit(
@@ -174,7 +178,14 @@ class EssayPipeline:
 
 
 def record_attempt(
-    ledger: Ledger, batch_id: str, slot: str, *, run_id: str, reason: str, max_attempts: int
+    ledger: Ledger,
+    batch_id: str,
+    slot: str,
+    *,
+    run_id: str,
+    reason: str,
+    max_attempts: int,
+    upload_id: str | None = None,
 ) -> bool:
     """Count a failed attempt at an essay, or at a batch's closing work (`BATCH_LEVEL`).
 
@@ -183,6 +194,7 @@ def record_attempt(
         batch_id: The batch.
         slot: The essay's slot, or `BATCH_LEVEL`.
         run_id: The run that failed; it counts once.
+        upload_id: The version that failed; a failure of an older one is not counted.
         reason: Name of an error class or of what ended the run; no text from anywhere else.
         max_attempts: Attempts after which a dead letter is written.
 
@@ -192,6 +204,8 @@ def record_attempt(
     with ledger.write() as tx:
         batch = tx.batches.get(batch_id, lock=True)
         essay = None if slot == BATCH_LEVEL else tx.essays.in_slot(batch_id, slot)
+        if essay is not None and upload_id not in (None, essay.upload.upload_id):
+            return False
         counter = essay or batch
         news = tx.failures.add_attempt(
             batch_id, slot, run_id=run_id, generation=counter.generation, reason=reason

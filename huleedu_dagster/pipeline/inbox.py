@@ -4,7 +4,6 @@ A file is left where it is. It is taken in again only when its size or times cha
 is known from the ledger, so nothing about files is kept in Dagster.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +14,12 @@ from huleedu_dagster.domain.keys import hash_of
 from huleedu_dagster.domain.registration import BatchSettings
 from huleedu_dagster.pipeline.intake import Intake, Receipt
 from huleedu_dagster.pipeline.lifecycle import close, register
-from huleedu_dagster.pipeline.sources import UnreadableFileError, archive_members, file_source
+from huleedu_dagster.pipeline.sources import (
+    UnreadableFileError,
+    archive_members,
+    file_source,
+    walk,
+)
 
 COMPLETE_FILE = ".complete"
 
@@ -27,9 +31,9 @@ class Sweep:
     Attributes:
         taken: Files taken in.
         waiting: Files still changing, or left for the next look.
-        unreadable: Files that could not be read or are too large; they stay where they are.
-        misnamed: Folders whose name is not a batch id, files outside any folder, and files whose
-            path no essay can have.
+        unreadable: Files that cannot be read, are too large or have a path that no essay can
+            have; they stay where they are.
+        misnamed: Folders whose name is not a batch id, and files outside any folder.
     """
 
     taken: int = 0
@@ -78,7 +82,7 @@ class Inbox:
             return Sweep()
         total = Sweep(misnamed=len(self.misnamed()))
         for folder in sorted(self.folder.iterdir()):
-            if folder.is_dir() and is_batch_id(folder.name):
+            if folder.is_dir() and not folder.is_symlink() and is_batch_id(folder.name):
                 total += self._sweep_batch(folder, now, limit - total.taken)
         return total
 
@@ -98,12 +102,12 @@ class Inbox:
 
     def _sweep_batch(self, folder: Path, now: datetime, limit: int) -> Sweep:
         batch_id = folder.name
-        everything = list(_files(folder))
-        files = [it for it in everything if _is_nameable(_name(it, folder))]
-        unnameable = len(everything) - len(files)
+        seen = list(walk(folder))
+        files = [path for path in seen if _can_be_named(_name(path, folder))]
+        unnamed = len(seen) - len(files)
         complete = (folder / COMPLETE_FILE).exists()
         if not files and not complete:
-            return Sweep()
+            return Sweep(unreadable=unnamed)
         with self.intake.ledger.read() as tx:
             known = tx.inbox.signatures(batch_id)
             registered = tx.batches.find(batch_id) is not None
@@ -111,68 +115,71 @@ class Inbox:
             register(self.intake.ledger, batch_id, settings=self.settings, source="inbox")
         new = [path for path in files if known.get(_name(path, folder)) != _signature(path)]
         settled = [path for path in new if self._is_settled(path, now)]
-        found = Sweep(waiting=len(new) - len(settled) + max(len(settled) - limit, 0))
+        found = Sweep(waiting=len(new) - len(settled), unreadable=unnamed)
         receipts: list[Receipt] = []
-        for path in settled[: max(limit, 0)]:
-            taken = self._take(batch_id, path, folder)
-            found += Sweep(unreadable=1) if taken is None else Sweep(taken=1)
-            receipts += taken or []
+        for path in settled:
+            if found.taken >= limit:
+                found += Sweep(waiting=1)
+                continue
+            looked, taken = self._take(batch_id, path, folder)
+            found += looked
+            receipts += taken
         if receipts:
             self.intake.finish_request(batch_id, receipts)
         if complete and not found.waiting:
             self._close_once(batch_id, folder, known)
-        return found + Sweep(misnamed=unnameable)
+        return found
 
     def _close_once(self, batch_id: str, folder: Path, known: dict[str, str]) -> None:
         # Remembered, so that a batch which someone opened again is not closed by the same file.
-        signature = _signature(folder / COMPLETE_FILE)
-        if known.get(COMPLETE_FILE) == signature:
+        marker = _signature(folder / COMPLETE_FILE)
+        if known.get(COMPLETE_FILE) == marker:
             return
         close(self.intake.ledger, batch_id, ClosedBy.REQUEST)
         with self.intake.ledger.write() as tx:
-            tx.inbox.remember(batch_id, COMPLETE_FILE, signature)
+            tx.inbox.remember(batch_id, COMPLETE_FILE, marker)
 
-    def _take(self, batch_id: str, path: Path, folder: Path) -> list[Receipt] | None:
+    def _take(self, batch_id: str, path: Path, folder: Path) -> tuple[Sweep, list[Receipt]]:
         name = _name(path, folder)
         signature = _signature(path)
         receipts: list[Receipt] = []
+        unreadable = 0
         try:
             members = archive_members(path, max_bytes=self.max_bytes, prefix=f"{name}/")
-            for source in [file_source(path, name)] if members is None else members:
-                if source.size > self.max_bytes:
-                    return None
-                data = source.read()
-                if _signature(path) != signature:
-                    return receipts
-                receipts.append(self.intake.receive(batch_id, source.path, data))
+            sources = [file_source(path, name)] if members is None else members
         except UnreadableFileError:
-            return None
+            return Sweep(unreadable=1), receipts
+        for source in sources:
+            try:
+                data = source.read() if source.size <= self.max_bytes else None
+            except UnreadableFileError:
+                data = None
+            if _signature(path) != signature:
+                return Sweep(waiting=1), receipts
+            if data is None:
+                unreadable += 1
+            else:
+                receipts.append(self.intake.receive(batch_id, source.path, data))
+        if unreadable:
+            return Sweep(unreadable=unreadable), receipts
         with self.intake.ledger.write() as tx:
             tx.inbox.remember(batch_id, name, signature)
-        return receipts
+        return Sweep(taken=1), receipts
 
     def _is_settled(self, path: Path, now: datetime) -> bool:
         try:
             status = path.stat()
         except OSError:
             return False
-        # The change time too: a copy that keeps the old modification time is still new here.
-        return now.timestamp() - max(status.st_mtime, status.st_ctime) >= self.settle_seconds
+        # The change time: a copy that keeps its old modification time is still new here.
+        return now.timestamp() - status.st_ctime >= self.settle_seconds
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")):
-        name = _name(path, folder)
-        if path.is_file() and not path.is_symlink() and not is_ignored_path(name):
-            yield path
-
-
-def _is_nameable(name: str) -> bool:
+def _can_be_named(name: str) -> bool:
     try:
-        essay_path(name)
+        return bool(essay_path(name))
     except InvalidIdError:
         return False
-    return True
 
 
 def _name(path: Path, folder: Path) -> str:

@@ -121,10 +121,16 @@ class Intake:
     def finish_request(
         self, batch_id: str, receipts: Iterable[Receipt], *, correlation_id: str | None = None
     ) -> None:
-        """Record that a request handed in its last file; a request without news is no fact."""
+        """Record that a request handed in its last file.
+
+        A request without news is no fact, unless the one that brought the news died before it
+        could say that it was finished.
+        """
         found = list(receipts)
-        if all(receipt.status is ReceiptStatus.UNCHANGED for receipt in found):
-            return
+        news = any(receipt.status is not ReceiptStatus.UNCHANGED for receipt in found)
+        with self.ledger.read() as tx:
+            if not news and not _unfinished(tx, batch_id):
+                return
         with self.ledger.write() as tx:
             correlation = correlation_id or tx.batches.get(batch_id).registration.correlation_id
             event = EssayUploadFinishedV1(
@@ -200,6 +206,12 @@ class Intake:
         expected = batch.registration.expected_essay_count
         if expected is not None and tx.essays.count(batch.batch_id) >= expected:
             tx.batches.close(batch.batch_id, ClosedBy.FULL)
+
+
+def _unfinished(tx: Transaction, batch_id: str) -> bool:
+    received = tx.essays.last_received_at(batch_id)
+    finished = tx.outbox.last_recorded_at(batch_id, EssayUploadFinishedV1.event_type)
+    return received is not None and (finished is None or finished < received)
 
 
 def _with_place(upload: Upload, placement: Placement, slot: str | None) -> Upload:

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime
 
-from huleedu_dagster.domain.completeness import ClosedBy, due_to_close, missing_slots
+from huleedu_dagster.domain.completeness import ClosedBy, due_to_close
 from huleedu_dagster.domain.events import BatchReadinessTimeout
 from huleedu_dagster.domain.ids import BATCH_LEVEL, check_batch_id, check_slot
 from huleedu_dagster.domain.registration import BatchSettings, Registration
@@ -188,16 +188,14 @@ def _due(tx: Transaction, batch: Batch, quiet_seconds: float) -> ClosedBy | None
 def _close(tx: Transaction, batch: Batch, reason: ClosedBy) -> bool:
     if not tx.batches.close(batch.batch_id, reason):
         return False
-    expected = batch.registration.expected_essay_count
-    received = tx.essays.count(batch.batch_id)
-    missing = missing_slots(expected, received)
-    if expected is not None and missing and reason is not ClosedBy.FULL:
+    found = BatchFacts.read(tx, batch.batch_id).completeness
+    if found.expected is not None and found.missing and reason is not ClosedBy.FULL:
         event = BatchReadinessTimeout(
             batch_id=batch.batch_id,
-            expected_count=expected,
-            received_count=received,
-            missing_count=len(missing),
-            missing_essay_ids=missing,
+            expected_count=found.expected,
+            received_count=found.received,
+            missing_count=len(found.missing),
+            missing_essay_ids=found.missing,
             closed_by=reason.value,
             closed_at=tx.now,
         )

@@ -1,6 +1,6 @@
 """A batch's closing work: manifest, release, and the note that all of it is reported."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from huleedu_dagster.domain.completeness import Completeness
@@ -101,7 +101,8 @@ def note_if_reported(tx: Transaction, batch_id: str) -> bool:
     )
     if done and facts.batch.reported_fingerprint != report:
         tx.batches.mark_reported(batch_id, report)
-        tx.failures.resolve(batch_id, BATCH_LEVEL, DeadLetterState.RECOVERED)
+        if tx.failures.resolve(batch_id, BATCH_LEVEL, DeadLetterState.RECOVERED):
+            tx.batches.set_attempts(batch_id, 0, facts.batch.generation + 1)
     return done
 
 
@@ -118,6 +119,8 @@ def report_fingerprint(facts: BatchFacts) -> str:
 
 def report_json(facts: BatchFacts) -> str:
     """What a report tells about a settled batch, as canonical JSON; the clock plays no part."""
+    letters = {slot: it for slot, it in facts.dead_letters.items() if slot != BATCH_LEVEL}
+    facts = replace(facts, dead_letters=letters)
     end = facts.settled_at or facts.batch.registration.registered_at
     view = batch_view(facts, end, reported=True)
     return canonical_json(view.model_dump(mode="json"))

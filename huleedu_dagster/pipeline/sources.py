@@ -4,6 +4,7 @@ Nothing is read before its size is known, and an archive that breaks a limit is 
 is: it is kept, and rejected with a code that its sender sees.
 """
 
+import lzma
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -46,7 +47,7 @@ def sources_of(target: Path, *, max_bytes: int) -> list[Source]:
         OSError: The folder cannot be listed.
     """
     if target.is_dir():
-        found = [it for path in _walk(target) for it in _expand(path, target, max_bytes)]
+        found = [it for path in walk(target) for it in _expand(path, target, max_bytes)]
         return sorted(found, key=lambda it: it.path)
     members = archive_members(target, max_bytes=max_bytes)
     if members is not None:
@@ -91,10 +92,13 @@ def archive_members(path: Path, *, max_bytes: int, prefix: str = "") -> list[Sou
             members = [it for it in archive.infolist() if not it.is_dir()]
             if not _within_limits(members, max_bytes):
                 return None
-            kept = [it for it in members if not is_ignored_path(it.filename)]
+            named = [(essay_path(it.filename), it) for it in members]
+            if len({name for name, _ in named}) < len(named):
+                return None
             return [
-                Source(essay_path(prefix + it.filename), it.file_size, _member_reader(path, it))
-                for it in kept
+                Source(prefix + name, it.file_size, _member_reader(path, it))
+                for name, it in named
+                if not is_ignored_path(name)
             ]
     except (zipfile.BadZipFile, InvalidIdError, NotImplementedError, ValueError):
         return None
@@ -120,7 +124,15 @@ def _member_reader(path: Path, member: zipfile.ZipInfo) -> Callable[[], bytes]:
             with zipfile.ZipFile(path) as archive, archive.open(member) as stream:
                 # The size in the header may lie: never read more than it says.
                 data = stream.read(member.file_size + 1)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            lzma.LZMAError,
+            EOFError,
+            RuntimeError,
+            ValueError,
+            OSError,
+        ) as error:
             raise UnreadableFileError("a file of the archive is damaged") from error
         if len(data) > member.file_size:
             raise UnreadableFileError("a file of the archive is larger than it says")
@@ -129,12 +141,17 @@ def _member_reader(path: Path, member: zipfile.ZipInfo) -> Callable[[], bytes]:
     return read
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def walk(folder: Path) -> Iterator[Path]:
+    """Every file below a folder, by path; litter of operating systems and links are left out.
+
+    Raises:
+        OSError: A folder cannot be listed.
+    """
     for path in sorted(folder.iterdir()):
         if is_ignored_path(path.name) or path.is_symlink():
             continue
         if path.is_dir():
-            yield from _walk(path)
+            yield from walk(path)
         elif path.is_file():
             yield path
 

@@ -108,10 +108,11 @@ class BatchFacts:
         """The outcome of one slot, waivers left aside."""
         if essay.slot in self.dead_letters:
             return EssayOutcome.DEAD_LETTERED
-        spelled = self.records.get(essay.slot, {}).get(Stage.SPELLCHECK_RESULT)
+        records = self.records.get(essay.slot, {})
+        spelled = records.get(Stage.SPELLCHECK_RESULT)
         if essay.pending or spelled is None:
             return EssayOutcome.PENDING
-        accepted = spelled.outcome is StageOutcome.ACCEPTED
+        accepted = all(it.outcome is StageOutcome.ACCEPTED for it in records.values())
         return EssayOutcome.ACCEPTED if accepted else EssayOutcome.REJECTED
 
     @property
@@ -187,8 +188,8 @@ def _twins(facts: BatchFacts) -> dict[str, list[Upload]]:
 
 
 def _duplicate_of(upload: Upload, twins: Mapping[str, list[Upload]]) -> str | None:
-    others = [it.slot for it in twins[upload.sha256] if it.path != upload.path and it.slot]
-    return others[0] if others else None
+    others = [it for it in twins[upload.sha256] if it.path != upload.path]
+    return next((it.slot or it.path for it in others), None)
 
 
 def _essay_line(facts: BatchFacts, essay: Essay, twins: Mapping[str, list[Upload]]) -> EssayView:
@@ -251,7 +252,7 @@ def _unplaced_line(upload: Upload, twins: Mapping[str, list[Upload]]) -> EssayVi
 
 
 def _code(records: Records) -> Code | None:
-    rejected = (it.code for it in records.values() if it.outcome is StageOutcome.REJECTED)
+    rejected = (it.code for it in records.values() if it.outcome is not StageOutcome.ACCEPTED)
     return next(rejected, None)
 
 

@@ -34,6 +34,7 @@ class LocalBlobStore:
         target = self._path(key)
         if target.exists():
             self._check_same(target, data)
+            _sync_folder(target.parent)
             return
         self._make_folder(target.parent)
         temporary = self._write_temporary(target.parent, data)
@@ -50,7 +51,7 @@ class LocalBlobStore:
         """See `BlobStore.get`."""
         try:
             data = self._path(key).read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             raise BlobMissingError("the blob is not in the store") from None
         if sha256_hex(data) != sha256:
             raise BlobCorruptedError("the blob does not have the hash it was stored with")
@@ -63,9 +64,9 @@ class LocalBlobStore:
         folder = self._root / prefix
         if not folder.exists():
             return
-        for path in sorted(folder.rglob("*")):
-            if path.is_file() and not path.name.startswith(_TEMPORARY):
-                yield path.relative_to(self._root).as_posix()
+        # Unlike `rglob`, this raises when a folder cannot be listed.
+        for path in sorted(_files(folder)):
+            yield path.relative_to(self._root).as_posix()
 
     def _path(self, key: str) -> Path:
         if _KEY.fullmatch(key) is None:
@@ -95,6 +96,14 @@ class LocalBlobStore:
             Path(name).unlink(missing_ok=True)
             raise
         return Path(name)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in folder.iterdir():
+        if path.is_dir():
+            yield from _files(path)
+        elif not path.name.startswith(_TEMPORARY):
+            yield path
 
 
 def _sync_folder(folder: Path) -> None:

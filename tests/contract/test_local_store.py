@@ -1,0 +1,126 @@
+"""What a folder adds to the contract of the blob store: crashes, full disks, damage."""
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from huleedu_dagster.domain.keys import sha256_hex
+from huleedu_dagster.storage.local import LocalBlobStore
+from huleedu_dagster.storage.port import BlobCorruptedError, BlobMissingError
+from tests.support.boundary import refuse_listing
+
+KEY = "extracted_plaintext/class-a/e001/ab12"
+TEXT = b"the text"
+
+
+def files(root: Path) -> list[str]:
+    return sorted(it.relative_to(root).as_posix() for it in root.rglob("*") if it.is_file())
+
+
+def full_disk(*_: Any, **__: Any) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_damage_on_disk_is_found_when_the_blob_is_read(tmp_path: Path) -> None:
+    store = LocalBlobStore(tmp_path)
+    store.put(KEY, TEXT)
+    (tmp_path / KEY).write_bytes(TEXT[:-1] + b"T")
+    with pytest.raises(BlobCorruptedError):
+        store.get(KEY, sha256_hex(TEXT))
+    (tmp_path / KEY).write_bytes(b"")
+    with pytest.raises(BlobCorruptedError):
+        store.get(KEY, sha256_hex(TEXT))
+
+
+@pytest.mark.parametrize("call", ["fsync", "link"])
+def test_a_full_disk_leaves_neither_a_blob_nor_a_temporary_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    store = LocalBlobStore(tmp_path)
+    store.put("raw/a/first", TEXT)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, full_disk)
+        with pytest.raises(OSError, match="No space"):
+            store.put("raw/a/second", TEXT)
+    assert files(tmp_path) == ["raw/a/first"]
+    store.put("raw/a/second", TEXT)
+    assert store.get("raw/a/second", sha256_hex(TEXT)) == TEXT
+
+
+class PowerCutError(BaseException):
+    """Ends the process, as far as the store can see."""
+
+
+def test_a_crash_before_the_link_leaves_no_blob_and_no_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: Any) -> None:
+        raise PowerCutError
+
+    store = LocalBlobStore(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", crash)
+        # After a power cut nobody tidies up.
+        patch.setattr(Path, "unlink", lambda *_, **__: None)
+        with pytest.raises(PowerCutError):
+            store.put(KEY, TEXT)
+    assert len(files(tmp_path)) == 1
+    assert list(store.keys("extracted_plaintext")) == []
+    with pytest.raises(BlobMissingError):
+        store.get(KEY, sha256_hex(TEXT))
+    store.put(KEY, TEXT)
+    assert list(store.keys("extracted_plaintext")) == [KEY]
+
+
+def synced(monkeypatch: pytest.MonkeyPatch, work: Callable[[], None]) -> list[str]:
+    found: list[str] = []
+    fsync = os.fsync
+
+    def watch(descriptor: int) -> None:
+        kind = "folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file"
+        found.append(kind)
+        fsync(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", watch)
+        work()
+    return found
+
+
+def test_a_blob_is_durable_before_put_returns_file_first_then_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LocalBlobStore(tmp_path)
+    store.put("raw/a/first", TEXT)
+    found = synced(monkeypatch, lambda: store.put("raw/a/second", TEXT))
+    assert found == ["file", "folder"]
+
+
+def test_a_new_folder_is_durable_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = LocalBlobStore(tmp_path / "blobs")
+    found = synced(monkeypatch, lambda: store.put("raw/a/first", TEXT))
+    assert found == ["folder"] * 3 + ["file", "folder"]
+
+
+def test_a_repeated_put_makes_durable_what_a_crash_left_undurable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer may have died between the link and the fsync of the folder."""
+    store = LocalBlobStore(tmp_path)
+    store.put(KEY, TEXT)
+    assert "folder" in synced(monkeypatch, lambda: store.put(KEY, TEXT))
+
+
+def test_a_listing_that_fails_is_never_an_empty_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LocalBlobStore(tmp_path)
+    store.put("raw/a/first", TEXT)
+    store.put("raw/b/second", TEXT)
+    refuse_listing(monkeypatch, "raw/b")
+    with pytest.raises(OSError, match="Permission"):
+        list(store.keys("raw"))

@@ -1,0 +1,40 @@
+"""Zip archives for tests, sound and damaged."""
+
+import io
+import zipfile
+from collections.abc import Mapping
+
+
+def zipped(members: Mapping[str, bytes], *, compression: int = zipfile.ZIP_STORED) -> bytes:
+    """A zip archive with these members."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", compression) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return stream.getvalue()
+
+
+def broken_member(members: Mapping[str, bytes], name: str, *, harm: str = "bytes") -> bytes:
+    """An archive whose directory is sound and in which one member is damaged.
+
+    Args:
+        members: What is in it.
+        name: The member to damage.
+        harm: `bytes` (its checksum does not fit), `lzma` (its packed data cannot be unpacked) or
+            `name` (its local header holds a name that is not UTF-8).
+    """
+    compression = zipfile.ZIP_LZMA if harm == "lzma" else zipfile.ZIP_STORED
+    shown = {("å" + it if harm == "name" else it): data for it, data in members.items()}
+    damaged = bytearray(zipped(shown, compression=compression))
+    with zipfile.ZipFile(io.BytesIO(damaged)) as archive:
+        header = archive.getinfo("å" + name if harm == "name" else name).header_offset
+    start = header + 30
+    if harm == "name":
+        damaged[start : start + 2] = b"\xff\xff"
+        return bytes(damaged)
+    start += len(name.encode())
+    if harm == "lzma":
+        damaged[start + 9 : start + 20] = b"\xff" * 11
+    else:
+        damaged[start] ^= 0xFF
+    return bytes(damaged)
