@@ -29,6 +29,7 @@ from huleedu_dagster.orchestration.graphql import WebServerError, health
 from huleedu_dagster.orchestration.home import DagsterHome, HomeInUseError
 from huleedu_dagster.orchestration.record import ServerRecord
 from huleedu_dagster.orchestration.server import HOST
+from huleedu_dagster.pipeline.inbox import misnamed
 from huleedu_dagster.settings import Settings
 
 HEARTBEAT_SECONDS = 90
@@ -144,13 +145,7 @@ def _ledger(settings: Settings) -> Check:
 
 
 def _inbox_names(settings: Settings) -> Check:
-    folder = settings.inbox_folder
-    entries = sorted(folder.iterdir()) if folder.exists() else []
-    bad = [
-        path.name
-        for path in entries
-        if not is_ignored_path(path.name) and not (path.is_dir() and is_batch_id(path.name))
-    ]
+    bad = misnamed(settings.inbox_folder)
     if not bad:
         return Check("names in the inbox", ok=True, found="every folder can be a batch")
     return Check(

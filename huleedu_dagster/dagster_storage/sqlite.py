@@ -6,6 +6,7 @@ events, which the next attempt emits again from the ledger), and the database of
 an empty, migrated one. Named in `dagster.yaml`; the stock classes can be named there instead.
 """
 
+import fcntl
 import os
 import shutil
 import threading
@@ -33,6 +34,7 @@ from dagster._serdes import ConfigurableClassData
 _BUSY_TIMEOUT_SECONDS = 30
 _MOST_OPEN = 32
 _TEMPLATE = "empty-run.template"
+_LOCK = "creation.lock"
 
 
 class _Engines:
@@ -68,6 +70,18 @@ def _create_engine(url: str) -> sa.Engine:
     return engine
 
 
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other processes from making the same databases at the same time.
+
+    Two that do leave them with two schema versions, and unusable.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / _LOCK).open("a") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
 def _lighten_commits(connection: Any, _record: object) -> None:
     connection.execute("PRAGMA synchronous=NORMAL").close()
 
@@ -92,7 +106,8 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
     def _initialize(self, shard: str) -> None:
         path = Path(self.path_for_shard(shard))
         if shard == INDEX_SHARD_NAME or path.exists():
-            self._initdb(self._engines.get(self.conn_string_for_shard(shard)))
+            with _alone(Path(self._base_dir)):
+                self._initdb(self._engines.get(self.conn_string_for_shard(shard)))
             return
         copy = path.with_suffix(f".{os.getpid()}.new")
         shutil.copyfile(self._template(), copy)
@@ -163,11 +178,12 @@ class PooledSqliteStorage(DagsterSqliteStorage):
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self.base_dir = base_dir
         self._inst_data = inst_data
-        self._run_storage = PooledSqliteRunStorage.from_local(_runs_directory(base_dir))
-        self._event_log_storage = PooledSqliteEventLogStorage(_event_logs_directory(base_dir))
-        self._schedule_storage = PooledSqliteScheduleStorage.from_local(
-            _schedule_directory(base_dir)
-        )
+        with _alone(Path(base_dir)):
+            self._run_storage = PooledSqliteRunStorage.from_local(_runs_directory(base_dir))
+            self._event_log_storage = PooledSqliteEventLogStorage(_event_logs_directory(base_dir))
+            self._schedule_storage = PooledSqliteScheduleStorage.from_local(
+                _schedule_directory(base_dir)
+            )
         # Past the stock initialiser, which would make the stock storages.
         super(DagsterSqliteStorage, self).__init__()  # type: ignore[no-untyped-call]
 

@@ -80,25 +80,11 @@ class Inbox:
         """
         if not self.folder.exists():
             return Sweep()
-        total = Sweep(misnamed=len(self.misnamed()))
+        total = Sweep(misnamed=len(misnamed(self.folder)))
         for folder in sorted(self.folder.iterdir()):
             if folder.is_dir() and not folder.is_symlink() and is_batch_id(folder.name):
                 total += self._sweep_batch(folder, now, limit - total.taken)
         return total
-
-    def misnamed(self) -> list[str]:
-        """Names in the inbox that no batch can have; they are reported and never renamed.
-
-        Raises:
-            OSError: The inbox cannot be listed.
-        """
-        if not self.folder.exists():
-            return []
-        return sorted(
-            path.name
-            for path in self.folder.iterdir()
-            if not is_ignored_path(path.name) and not (path.is_dir() and is_batch_id(path.name))
-        )
 
     def _sweep_batch(self, folder: Path, now: datetime, limit: int) -> Sweep:
         batch_id = folder.name
@@ -173,6 +159,21 @@ class Inbox:
             return False
         # The change time: a copy that keeps its old modification time is still new here.
         return now.timestamp() - status.st_ctime >= self.settle_seconds
+
+
+def misnamed(folder: Path) -> list[str]:
+    """Names in an inbox that no batch can have; they are reported and never renamed.
+
+    Raises:
+        OSError: The inbox cannot be listed.
+    """
+    if not folder.exists():
+        return []
+    return sorted(
+        path.name
+        for path in folder.iterdir()
+        if not is_ignored_path(path.name) and not (path.is_dir() and is_batch_id(path.name))
+    )
 
 
 def _can_be_named(name: str) -> bool:

@@ -7,7 +7,6 @@ becomes a dead letter. A failed completeness check is neither.
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
 
 from dagster import (
     DagsterInstance,
@@ -22,14 +21,13 @@ from dagster import (
     sensor,
 )
 
-from huleedu_dagster.assets.essays import OP_NAME
 from huleedu_dagster.domain.ids import BATCH_LEVEL
 from huleedu_dagster.ledger.ledger import Ledger
 from huleedu_dagster.pipeline.essays import record_attempt
 from huleedu_dagster.pipeline.results import manifest_is_current
 from huleedu_dagster.pipeline.views import BatchFacts
 from huleedu_dagster.resources.ledger import LedgerResource
-from huleedu_dagster.sensors.tags import BATCH_TAG, KIND_TAG, RunKind
+from huleedu_dagster.sensors.tags import BATCH_TAG, KIND_TAG, RunKind, slots_of
 from huleedu_dagster.settings import Settings
 
 _OVERLAP = timedelta(minutes=1)
@@ -67,11 +65,6 @@ def _ended_badly(instance: DagsterInstance, cursor: str | None) -> list[RunRecor
     return [it for it in found if BATCH_TAG in it.dagster_run.tags]
 
 
-def _slots(run_config: Any) -> Iterable[str]:
-    slots: Iterable[str] = run_config["ops"][OP_NAME]["config"]["slots"]
-    return slots
-
-
 def _count(ledger: Ledger, run: DagsterRun, max_attempts: int) -> None:
     batch_id = run.tags[BATCH_TAG]
     with ledger.read() as tx:
@@ -80,7 +73,7 @@ def _count(ledger: Ledger, run: DagsterRun, max_attempts: int) -> None:
         facts = BatchFacts.read(tx, batch_id)
         stopped_by_check = manifest_is_current(tx, facts) and not facts.completeness.ready
     if run.tags.get(KIND_TAG) == RunKind.ESSAYS:
-        slots = _slots(run.run_config)
+        slots: Iterable[str] = slots_of(run)
     elif run.tags.get(KIND_TAG) == RunKind.CLOSING and stopped_by_check:
         return
     else:

@@ -1,6 +1,11 @@
-"""Tags of the runs that the sensors ask for, by which the failure sensor knows them again."""
+"""Runs that the sensors ask for, and how they know them again: tags and configuration."""
 
 from enum import StrEnum
+from typing import Any
+
+from dagster import DagsterRun
+
+from huleedu_dagster.assets.essays import OP_NAME
 
 BATCH_TAG = "huleedu/batch"
 KIND_TAG = "huleedu/kind"
@@ -11,3 +16,14 @@ class RunKind(StrEnum):
 
     ESSAYS = "essays"
     CLOSING = "closing"
+
+
+def essay_run_config(slots: tuple[str, ...]) -> dict[str, Any]:
+    """Configuration of a run that computes these slots."""
+    return {"ops": {OP_NAME: {"config": {"slots": list(slots)}}}}
+
+
+def slots_of(run: DagsterRun) -> list[str]:
+    """The slots that a run of essays was asked to compute."""
+    config: Any = run.run_config
+    return list(config["ops"][OP_NAME]["config"]["slots"])

@@ -12,8 +12,10 @@ from dagster import (
     AssetKey,
     AssetMaterialization,
     DagsterInstance,
+    DagsterRunStatus,
     DefaultSensorStatus,
     RunRequest,
+    RunsFilter,
     SensorDefinition,
     SensorEvaluationContext,
     SensorResult,
@@ -21,7 +23,6 @@ from dagster import (
 )
 
 from huleedu_dagster.assets.emission import REGISTRATION
-from huleedu_dagster.assets.essays import OP_NAME
 from huleedu_dagster.assets.registration import registration_event
 from huleedu_dagster.domain.registration import BatchSettings
 from huleedu_dagster.jobs import ESSAY_JOB
@@ -33,11 +34,17 @@ from huleedu_dagster.pipeline.intake import Intake
 from huleedu_dagster.pipeline.waves import Wave, plan_waves, slots_up_to
 from huleedu_dagster.resources.blobs import BlobStoreResource
 from huleedu_dagster.resources.ledger import LedgerResource
-from huleedu_dagster.sensors.tags import BATCH_TAG, KIND_TAG, RunKind
+from huleedu_dagster.sensors.tags import BATCH_TAG, KIND_TAG, RunKind, essay_run_config, slots_of
 from huleedu_dagster.settings import Settings
 from huleedu_dagster.storage.port import BlobStore
 
 _REGISTRATIONS_PER_TICK = 200
+_UNFINISHED = (
+    DagsterRunStatus.QUEUED,
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+    DagsterRunStatus.CANCELING,
+)
 
 
 def build_upload_sensor(settings: Settings, pipeline_version: str) -> SensorDefinition:
@@ -63,10 +70,13 @@ def build_upload_sensor(settings: Settings, pipeline_version: str) -> SensorDefi
             datetime.now(UTC), settings.inbox_tick_files
         )
         _log(context, sweep)
+        # Before the ledger is asked: a run that ends in between leaves nothing pending behind.
+        busy = _cells_in_work(context.instance)
         with found.read() as tx:
             pending = tx.essays.pending(settings.wave_limit)
             unpublished = tx.batches.unpublished(_REGISTRATIONS_PER_TICK)
-        waves = plan_waves(pending, pipeline_version=pipeline_version)
+        idle = [it for it in pending if (it.upload.batch_id, it.slot) not in busy]
+        waves = plan_waves(idle, pipeline_version=pipeline_version)
         events = _publish(context.instance, found, unpublished)
         batch_ids = {it.batch_id for it in waves} | {it.batch_id for it in unpublished}
         return SensorResult(
@@ -92,10 +102,21 @@ def _inbox(settings: Settings, ledger: Ledger, blobs: BlobStore) -> Inbox:
     )
 
 
+def _cells_in_work(instance: DagsterInstance) -> set[tuple[str, str]]:
+    """Batch and slot of every essay that an unfinished run was asked to compute.
+
+    Runs that were stored and not launched are left out: nobody may ever launch them.
+    """
+    runs = instance.get_runs(
+        RunsFilter(tags={KIND_TAG: RunKind.ESSAYS.value}, statuses=list(_UNFINISHED))
+    )
+    return {(it.tags[BATCH_TAG], slot) for it in runs for slot in slots_of(it)}
+
+
 def _run_request(wave: Wave) -> RunRequest:
     return RunRequest(
         run_key=wave.run_key,
-        run_config={"ops": {OP_NAME: {"config": {"slots": list(wave.slots)}}}},
+        run_config=essay_run_config(wave.slots),
         tags={
             BATCH_TAG: wave.batch_id,
             KIND_TAG: RunKind.ESSAYS.value,

@@ -82,6 +82,22 @@ def test_essays_survive_a_crash_between_adding_partitions_and_launching_the_run(
     assert len(world.runs("process_essays")) == 1
 
 
+def test_essays_that_a_run_works_on_are_not_asked_for_again(world: World) -> None:
+    world.register("b1", expected=3)
+    world.hand_in("b1", essays(3))
+    run = create_run_for_test(
+        world.instance,
+        job_name="process_essays",
+        status=DagsterRunStatus.STARTED,
+        run_config={"ops": {"essays": {"config": {"slots": ["e001", "e002", "e003"]}}}},
+        tags={"huleedu/batch": "b1", "huleedu/kind": "essays"},
+    )
+    assert evaluate(world, "upload_sensor") == []
+
+    world.instance.report_run_failed(run, "gone")
+    assert len(evaluate(world, "upload_sensor")) == 1
+
+
 def test_a_run_that_died_is_counted_once_and_its_essays_are_done_by_the_next(
     world: World,
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from huleedu_dagster.domain.completeness import ClosedBy
 from huleedu_dagster.domain.registration import BatchSettings
-from huleedu_dagster.pipeline.inbox import Inbox, Sweep
+from huleedu_dagster.pipeline.inbox import Inbox, Sweep, misnamed
 from tests.support.boundary import refuse_listing
 from tests.support.ledger import all_rows, events
 from tests.support.workshop import GOOD, Workshop
@@ -51,7 +51,7 @@ def post(shop: Workshop) -> Post:
 def test_without_an_inbox_there_is_nothing_to_do(shop: Workshop) -> None:
     inbox = Inbox(shop.folder / "none", shop.intake, BatchSettings(), 2.0, 1)
     assert inbox.sweep(datetime.now(UTC), 9) == Sweep()
-    assert inbox.misnamed() == []
+    assert misnamed(inbox.folder) == []
 
 
 def test_a_folder_is_registered_and_its_settled_files_are_taken_in_by_path(post: Post) -> None:
@@ -179,7 +179,7 @@ def test_a_folder_outside_the_grammar_is_counted_and_never_renamed(post: Post) -
     post.drop("good/a.txt")
     post.drop(".hidden/a.txt")
     assert post.sweep() == Sweep(taken=1, misnamed=3)
-    assert post.inbox.misnamed() == ["Class 7B", "klass-å", "loose.txt"]
+    assert misnamed(post.inbox.folder) == ["Class 7B", "klass-å", "loose.txt"]
     assert (post.folder / "Class 7B" / "a.txt").read_bytes() == GOOD
     with post.shop.ledger.read() as tx:
         assert [it.batch_id for it in tx.batches.all()] == ["good"]
