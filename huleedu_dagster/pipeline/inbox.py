@@ -32,7 +32,7 @@ class Sweep:
         taken: Files taken in.
         waiting: Files still changing, or left for the next look.
         unreadable: Files that cannot be read, are too large or have a path that no essay can
-            have; they stay where they are.
+            have, and folders that cannot be listed; all stay where they are.
         misnamed: Folders whose name is not a batch id, and files outside any folder.
     """
 
@@ -88,7 +88,11 @@ class Inbox:
 
     def _sweep_batch(self, folder: Path, now: datetime, limit: int) -> Sweep:
         batch_id = folder.name
-        seen = list(walk(folder))
+        try:
+            seen = list(walk(folder))
+        except OSError:
+            # Not raised: the error holds names of folders, and other batches can be taken in.
+            return Sweep(unreadable=1)
         files = [path for path in seen if _can_be_named(_name(path, folder))]
         unnamed = len(seen) - len(files)
         complete = (folder / COMPLETE_FILE).exists()

@@ -278,10 +278,14 @@ def test_a_folder_that_cannot_be_listed_is_never_an_empty_one(
     post.drop("class-a/a.txt")
     post.drop("class-a/Ida/b.txt")
     post.drop("class-a/.complete", b"")
+    post.drop("class-b/c.txt", b"c")
     with monkeypatch.context() as patch:
         refuse_listing(patch, "Ida")
-        with pytest.raises(OSError, match="Permission"):
-            post.sweep()
+        assert post.sweep() == Sweep(taken=1, unreadable=1)
+    with post.shop.ledger.read() as tx:
+        assert tx.batches.find("class-a") is None, "its .complete file must not close it"
+        assert tx.batches.find("class-b") is not None
+    assert post.sweep() == Sweep(taken=2)
 
 
 def test_a_tick_takes_no_more_than_its_limit_over_all_batches(post: Post) -> None:
