@@ -70,6 +70,10 @@ class BatchEmission:
             for result in due:
                 yield self._materialization(result, stage, pointers)
 
+    def shows_all(self, result: EssayResult) -> bool:
+        """Whether the events of a result cover all its stages."""
+        return all(self._is_due(result, stage) for stage in Stage)
+
     def _is_due(self, result: EssayResult, stage: Stage) -> bool:
         wanted = stage in self.stages or stage in result.computed
         return wanted and stage in result.records

@@ -129,8 +129,12 @@ def _run(
         emission = BatchEmission(context.instance, batch_id, settings.data_version, stages)
         passes = _Passes(context, config, pipeline, settings, stages, failed)
         for start in range(0, len(essays) if stages else 0, _WAVE):
-            results = [passes.of(essay) for essay in essays[start : start + _WAVE]]
-            yield from emission.events([it for it in results if it is not None])
+            found_now = [(it, passes.of(it)) for it in essays[start : start + _WAVE]]
+            done = [(essay, result) for essay, result in found_now if result is not None]
+            yield from emission.events([result for _, result in done])
+            # A run of some stages leaves an essay shown if it was, and due if it was.
+            shown = [it.slot for it, result in done if emission.shows_all(result) or not it.due]
+            pipeline.mark_shown(batch_id, shown)
         yield from essay_evaluations(context.selected_asset_check_keys, pipeline, essays)
     _raise_once(failed)
 

@@ -1,5 +1,6 @@
 """Uploads, the slots they fill and the versions of an essay."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -65,6 +66,7 @@ class EssayRows(Rows):
                 path=upload.path,
                 upload_id=upload.upload_id,
                 pending=True,
+                due=True,
             )
         )
 
@@ -75,13 +77,38 @@ class EssayRows(Rows):
             str(upload.slot),
             upload_id=upload.upload_id,
             pending=True,
+            due=True,
             attempts=0,
             generation=essays.c.generation + 1,
         )
 
-    def set_pending(self, batch_id: str, slot: str, *, pending: bool) -> None:
-        """Note whether a slot still waits for an outcome."""
-        self._update(batch_id, slot, pending=pending)
+    def end_waiting(self, batch_id: str, slot: str) -> None:
+        """Note that a slot has its outcome."""
+        self._update(batch_id, slot, pending=False)
+
+    def give_up(self, batch_id: str, slot: str) -> None:
+        """Note that nothing more is to be done about a slot by itself."""
+        self._update(batch_id, slot, pending=False, due=False)
+
+    def wait_again(self, batch_id: str, slot: str) -> None:
+        """Let a slot wait for an outcome again."""
+        self._update(batch_id, slot, pending=True, due=True)
+
+    def mark_due(self, batch_id: str, slot: str) -> None:
+        """Note that Dagster may not show the results of a slot as they are."""
+        self._update(batch_id, slot, due=True)
+
+    def mark_shown(self, batch_id: str, slots: Collection[str]) -> None:
+        """Note that Dagster shows the results of these slots, those without outcome left out."""
+        self.connection.execute(
+            sa.update(essays)
+            .where(
+                essays.c.batch_id == batch_id,
+                essays.c.slot.in_(slots),
+                essays.c.pending.is_(sa.false()),
+            )
+            .values(due=False)
+        )
 
     def set_attempts(self, batch_id: str, slot: str, attempts: int, generation: int) -> None:
         """Count failed attempts of an essay."""
@@ -96,9 +123,9 @@ class EssayRows(Rows):
         found = self._essays(essays.c.batch_id == batch_id, essays.c.slot == slot)
         return found[0] if found else None
 
-    def pending(self, limit: int) -> list[Essay]:
-        """Slots whose current upload has no outcome, those longest waiting first."""
-        waiting = essays.c.pending.is_(sa.true())
+    def due(self, limit: int) -> list[Essay]:
+        """Slots that a run has something to do for, those longest waiting first."""
+        waiting = essays.c.due.is_(sa.true())
         return self._essays(waiting, order=uploads.c.received_at, limit=limit)
 
     def uploads_of(self, batch_id: str, *statuses: UploadStatus) -> list[Upload]:
@@ -145,7 +172,8 @@ class EssayRows(Rows):
         order: sa.ColumnElement[Any] | None = None,
         limit: int | None = None,
     ) -> list[Essay]:
-        columns = (essays.c.slot, essays.c.pending, essays.c.attempts, essays.c.generation)
+        names = ("slot", "pending", "due", "attempts", "generation")
+        columns = [essays.c[name] for name in names]
         query = (
             sa.select(uploads, *(column.label(f"essay_{column.name}") for column in columns))
             .join(essays, essays.c.upload_id == uploads.c.upload_id)
@@ -158,6 +186,7 @@ class EssayRows(Rows):
                 upload=_upload(row),
                 slot=row["essay_slot"],
                 pending=row["essay_pending"],
+                due=row["essay_due"],
                 attempts=row["essay_attempts"],
                 generation=row["essay_generation"],
             )

@@ -67,11 +67,17 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Essay:
-    """A slot with its current upload."""
+    """A slot with its current upload.
+
+    Attributes:
+        pending: The current upload has no outcome under any key.
+        due: A run has something to do: compute what is pending, or tell Dagster what is done.
+    """
 
     upload: Upload
     slot: str
     pending: bool
+    due: bool
     attempts: int
     generation: int
 

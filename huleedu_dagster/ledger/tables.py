@@ -100,11 +100,12 @@ essays = sa.Table(
     sa.Column("path", sa.Text, nullable=False),
     sa.Column("upload_id", sa.String(32), sa.ForeignKey("uploads.upload_id"), nullable=False),
     sa.Column("pending", sa.Boolean, nullable=False),
+    sa.Column("due", sa.Boolean, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("generation", sa.Integer, nullable=False, server_default="0"),
     sa.PrimaryKeyConstraint("batch_id", "slot"),
     sa.UniqueConstraint("batch_id", "path"),
-    sa.Index(None, "pending", "batch_id"),
+    sa.Index(None, "due", "batch_id"),
 )
 
 stage_outcomes = sa.Table(

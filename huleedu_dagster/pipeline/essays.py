@@ -4,7 +4,7 @@ Order of writing: blobs, then ledger and outbox in one transaction; Dagster's ev
 from what is returned here.
 """
 
-from collections.abc import Mapping, Set
+from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass
 
 from huleedu_dagster.domain.ids import BATCH_LEVEL
@@ -108,6 +108,19 @@ class EssayPipeline:
                 self._commit(settings, essay, work, computed)
         return EssayResult(essay.slot, work.records, frozenset(it.stage for it in computed))
 
+    def mark_shown(self, batch_id: str, slots: Collection[str]) -> None:
+        """Note that Dagster has stored the events of all stages of these slots.
+
+        Called after the events, so that a crash in between leaves the slots due: the next run
+        emits what is done without computing it.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: The ledger cannot be reached.
+        """
+        if slots:
+            with self.ledger.write() as tx:
+                tx.essays.mark_shown(batch_id, slots)
+
     def stored(self, essay: Essay) -> EssayResult:
         """What the ledger holds of one essay; nothing is computed.
 
@@ -165,12 +178,13 @@ class EssayPipeline:
             if Stage.SPELLCHECK_RESULT in work.records:
                 self._end_waiting(tx, stored)
             if any(written):
+                tx.essays.mark_due(batch_id, slot)
                 tx.batches.touch(batch_id)
 
     def _end_waiting(self, tx: Transaction, essay: Essay) -> None:
         batch_id, slot = essay.upload.batch_id, essay.slot
         if essay.pending:
-            tx.essays.set_pending(batch_id, slot, pending=False)
+            tx.essays.end_waiting(batch_id, slot)
             tx.batches.touch(batch_id)
         if tx.failures.resolve(batch_id, slot, DeadLetterState.RECOVERED):
             tx.essays.set_attempts(batch_id, slot, 0, essay.generation + 1)
@@ -210,7 +224,7 @@ def record_attempt(
         news = tx.failures.add_attempt(
             batch_id, slot, run_id=run_id, generation=counter.generation, reason=reason
         )
-        if not news or (essay is not None and not essay.pending):
+        if not news or (essay is not None and not essay.due):
             # An essay that has its outcome keeps it when a later recomputation fails.
             return False
         count = counter.attempts + 1
@@ -219,7 +233,8 @@ def record_attempt(
             tx.batches.set_attempts(batch_id, count, batch.generation)
         else:
             tx.essays.set_attempts(batch_id, slot, count, essay.generation)
-        if count < max_attempts:
+        # Counted, so that the next run has another key; what is done is no dead letter.
+        if count < max_attempts or (essay is not None and not essay.pending):
             return False
         tx.failures.add_dead_letter(
             batch_id,
@@ -230,7 +245,7 @@ def record_attempt(
             correlation_id=correlation,
         )
         if essay is not None:
-            tx.essays.set_pending(batch_id, slot, pending=False)
+            tx.essays.give_up(batch_id, slot)
             tx.batches.touch(batch_id)
         return True
 

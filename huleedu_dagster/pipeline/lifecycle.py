@@ -162,7 +162,7 @@ def replay(ledger: Ledger, dead_letter_id: int) -> DeadLetter:
             tx.batches.set_attempts(letter.batch_id, 0, batch.generation + 1)
         else:
             tx.essays.set_attempts(letter.batch_id, letter.slot, 0, letter.generation + 1)
-            tx.essays.set_pending(letter.batch_id, letter.slot, pending=True)
+            tx.essays.wait_again(letter.batch_id, letter.slot)
         tx.batches.touch(letter.batch_id)
         return letter
 

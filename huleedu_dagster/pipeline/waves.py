@@ -16,7 +16,7 @@ from huleedu_dagster.pipeline.views import BatchFacts
 
 @dataclass(frozen=True, slots=True)
 class Wave:
-    """The pending essays of one batch, for one run.
+    """The essays of one batch that are due, for one run.
 
     Attributes:
         slots: Slots to compute, in order.
@@ -38,15 +38,15 @@ class Wave:
         return self.slots[-1]
 
 
-def plan_waves(pending: Iterable[Essay], *, pipeline_version: str) -> list[Wave]:
-    """One wave for each batch with pending essays.
+def plan_waves(due: Iterable[Essay], *, pipeline_version: str) -> list[Wave]:
+    """One wave for each batch with essays that are due.
 
     Args:
-        pending: Slots whose current upload has no outcome.
+        due: Slots that a run has something to do for.
         pipeline_version: Version of the pipeline's code.
     """
     by_batch: dict[str, list[Essay]] = defaultdict(list)
-    for essay in pending:
+    for essay in due:
         by_batch[essay.upload.batch_id].append(essay)
     waves = []
     for batch_id, members in by_batch.items():

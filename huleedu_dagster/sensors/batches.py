@@ -69,7 +69,8 @@ def _request(tx: Transaction, facts: BatchFacts) -> RunRequest | None:
     batch_id = facts.batch.batch_id
     if not facts.completeness.settled or facts.closing_work_failed:
         return None
-    if note_if_reported(tx, batch_id):
+    # After a run that died, Dagster may not show what is stored: then it is emitted again.
+    if facts.batch.attempts == 0 and note_if_reported(tx, batch_id):
         return None
     return RunRequest(
         partition_key=batch_id,

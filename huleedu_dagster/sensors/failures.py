@@ -2,13 +2,14 @@
 
 A run that finished records its own failures. One that died could not, and its run key would stand
 in the way for ever; counting the attempt changes the key, so that the work is asked for again or
-becomes a dead letter. A failed completeness check is neither.
+becomes a dead letter. The last events of such a run may be lost too: what it had done is asked for
+once more and emitted without being computed. A failed completeness check is none of this.
 """
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from dagster import (
+    AssetKey,
     DagsterInstance,
     DagsterRun,
     DagsterRunStatus,
@@ -21,12 +22,14 @@ from dagster import (
     sensor,
 )
 
+from huleedu_dagster.assets.batches import RELEASE, REPORT
 from huleedu_dagster.domain.ids import BATCH_LEVEL
-from huleedu_dagster.ledger.ledger import Ledger
+from huleedu_dagster.ledger.ledger import Ledger, Transaction
 from huleedu_dagster.pipeline.essays import record_attempt
-from huleedu_dagster.pipeline.results import manifest_is_current
+from huleedu_dagster.pipeline.results import report_fingerprint
 from huleedu_dagster.pipeline.views import BatchFacts
 from huleedu_dagster.resources.ledger import LedgerResource
+from huleedu_dagster.sensors.shown import shown_data_version
 from huleedu_dagster.sensors.tags import BATCH_TAG, KIND_TAG, RunKind, slots_of
 from huleedu_dagster.settings import Settings
 
@@ -46,7 +49,7 @@ def build_failure_sensor(settings: Settings) -> SensorDefinition:
         """Counts the runs that died without recording it."""
         records = _ended_badly(context.instance, context.cursor)
         for record in records:
-            _count(ledger.open(), record.dagster_run, settings.max_attempts)
+            _count(context.instance, ledger.open(), record.dagster_run, settings.max_attempts)
         latest = max((it.update_timestamp for it in records), default=None)
         return SensorResult(cursor=latest.isoformat() if latest else context.cursor)
 
@@ -65,19 +68,20 @@ def _ended_badly(instance: DagsterInstance, cursor: str | None) -> list[RunRecor
     return [it for it in found if BATCH_TAG in it.dagster_run.tags]
 
 
-def _count(ledger: Ledger, run: DagsterRun, max_attempts: int) -> None:
+def _count(instance: DagsterInstance, ledger: Ledger, run: DagsterRun, max_attempts: int) -> None:
     batch_id = run.tags[BATCH_TAG]
     with ledger.read() as tx:
         if tx.failures.run_recorded(run.run_id) or tx.batches.find(batch_id) is None:
             return
         facts = BatchFacts.read(tx, batch_id)
-        stopped_by_check = manifest_is_current(tx, facts) and not facts.completeness.ready
-    if run.tags.get(KIND_TAG) == RunKind.ESSAYS:
-        slots: Iterable[str] = slots_of(run)
-    elif run.tags.get(KIND_TAG) == RunKind.CLOSING and stopped_by_check:
-        return
-    else:
-        slots = (BATCH_LEVEL,)
+        if run.tags.get(KIND_TAG) == RunKind.ESSAYS:
+            slots = slots_of(run)
+        elif _shows_closing(instance, tx, facts):
+            return
+        else:
+            slots = [BATCH_LEVEL]
+    with ledger.write() as tx:
+        _ask_again(tx, batch_id, slots)
     for slot in slots:
         record_attempt(
             ledger,
@@ -87,3 +91,25 @@ def _count(ledger: Ledger, run: DagsterRun, max_attempts: int) -> None:
             reason=f"run {run.status.value.lower()}",
             max_attempts=max_attempts,
         )
+
+
+def _ask_again(tx: Transaction, batch_id: str, slots: list[str]) -> None:
+    """Let a run emit again what is done; dead letters stay as they are."""
+    dead = {letter.slot for letter in tx.failures.open_letters(batch_id)}
+    for slot in slots:
+        if slot == BATCH_LEVEL:
+            tx.batches.touch(batch_id)
+        elif slot not in dead:
+            tx.essays.mark_due(batch_id, slot)
+
+
+def _shows_closing(instance: DagsterInstance, tx: Transaction, facts: BatchFacts) -> bool:
+    """Whether Dagster shows the report, and for a ready batch the release, of these facts."""
+    batch_id = facts.batch.batch_id
+    if shown_data_version(instance, AssetKey(REPORT), batch_id) != report_fingerprint(facts):
+        return False
+    if not facts.completeness.ready:
+        return True
+    released = tx.results.latest_release(batch_id)
+    shown = shown_data_version(instance, AssetKey(RELEASE), batch_id)
+    return released is not None and shown == released.fingerprint

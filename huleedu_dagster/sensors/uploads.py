@@ -34,6 +34,7 @@ from huleedu_dagster.pipeline.intake import Intake
 from huleedu_dagster.pipeline.waves import Wave, plan_waves, slots_up_to
 from huleedu_dagster.resources.blobs import BlobStoreResource
 from huleedu_dagster.resources.ledger import LedgerResource
+from huleedu_dagster.sensors.shown import shown_data_version
 from huleedu_dagster.sensors.tags import BATCH_TAG, KIND_TAG, RunKind, essay_run_config, slots_of
 from huleedu_dagster.settings import Settings
 from huleedu_dagster.storage.port import BlobStore
@@ -73,9 +74,9 @@ def build_upload_sensor(settings: Settings, pipeline_version: str) -> SensorDefi
         # Before the ledger is asked: a run that ends in between leaves nothing pending behind.
         busy = _cells_in_work(context.instance)
         with found.read() as tx:
-            pending = tx.essays.pending(settings.wave_limit)
+            due = tx.essays.due(settings.wave_limit)
             unpublished = tx.batches.unpublished(_REGISTRATIONS_PER_TICK)
-        idle = [it for it in pending if (it.upload.batch_id, it.slot) not in busy]
+        idle = [it for it in due if (it.upload.batch_id, it.slot) not in busy]
         waves = plan_waves(idle, pipeline_version=pipeline_version)
         events = _publish(context.instance, found, unpublished)
         batch_ids = {it.batch_id for it in waves} | {it.batch_id for it in unpublished}
@@ -133,20 +134,13 @@ def _publish(
     events = []
     for batch in unpublished:
         settings = batch.registration.settings
-        shown = instance.get_latest_data_version_record(
-            AssetKey(REGISTRATION), partition_key=batch.batch_id
-        )
-        event = shown.asset_materialization if shown else None
-        if event and event.tags and _data_version(event) == settings.data_version:
+        shown = shown_data_version(instance, AssetKey(REGISTRATION), batch.batch_id)
+        if shown == settings.data_version:
             with ledger.write() as tx:
                 tx.batches.mark_published(batch.batch_id, settings.data_version)
         else:
             events.append(registration_event(batch.batch_id, settings))
     return events
-
-
-def _data_version(event: AssetMaterialization) -> str | None:
-    return (event.tags or {}).get("dagster/data_version")
 
 
 def _partitions(

@@ -14,11 +14,13 @@ from dagster._core.test_utils import create_run_for_test
 from huleedu_dagster.domain.completeness import BatchStatus, ClosedBy
 from huleedu_dagster.domain.registration import BatchSettings
 from huleedu_dagster.pipeline.lifecycle import change_settings, close, dead_letters
+from huleedu_dagster.pipeline.results import release, write_manifest
+from huleedu_dagster.reports.batch import write_batch_report
 from tests.dagster.test_acceptance import essays
 from tests.support import world_defs
 from tests.support.world import GOOD, World
 
-CRASH = Path(__file__).parents[1] / "support" / "crash_after_partitions.py"
+CRASH = Path(__file__).parents[1] / "support" / "crash.py"
 
 
 def evaluate(world: World, name: str) -> list[str | None]:
@@ -126,6 +128,53 @@ def test_a_run_that_died_is_counted_once_and_its_essays_are_done_by_the_next(
     assert world.rows()["attempts"] == 2
     world.settle()
     assert world.rows()["attempts"] == 2
+
+
+def test_what_a_dead_run_had_done_is_emitted_again_and_not_computed_again(
+    world: World,
+) -> None:
+    world.register("b1", expected=3)
+    world.hand_in("b1", essays(3))
+
+    died = subprocess.run([sys.executable, str(CRASH), "emit"], timeout=60)
+
+    assert died.returncode == -9
+    assert world.view("b1").ready == 3, "the ledger has what the run did"
+    assert world.materialized("spellcheck_result") == set(), "and Dagster does not show it"
+    rows = world.rows()["stage_outcomes"]
+    assert world.daemon.fail_orphans() == 1
+    world.settle()
+    assert world.materialized("spellcheck_result") == {f"b1|e00{number}" for number in (1, 2, 3)}
+    assert world.rows()["stage_outcomes"] == rows
+    assert len(world.events("spellcheck.essay.completed")) == 3
+    assert world.view("b1").status is BatchStatus.READY
+    runs = world.daemon.run_count()
+    world.tick(times=2)
+    assert world.daemon.run_count() == runs
+
+
+def test_closing_work_whose_events_were_lost_is_emitted_again(world: World) -> None:
+    world.register("b1", expected=1)
+    world.hand_in("b1", essays(1))
+    world.tick()
+    with world.ledger.read() as tx:
+        assert tx.batches.get("b1").reported_fingerprint is None
+
+    write_manifest(world.ledger, world.blobs, "b1")
+    write_batch_report(world.ledger, world.blobs, "b1")
+    release(world.ledger, "b1")
+    assert world.view("b1").status is BatchStatus.READY
+    create_run_for_test(
+        world.instance,
+        job_name="finalise_batch",
+        status=DagsterRunStatus.FAILURE,
+        tags={"huleedu/batch": "b1", "huleedu/kind": "closing"},
+    )
+    world.settle()
+
+    assert world.materialized("batch_release") == {"b1"}
+    assert len(world.events("batch.essays.ready")) == 1
+    assert world.view("b1").status is BatchStatus.READY
 
 
 def test_runs_that_keep_dying_end_in_dead_letters(world: World) -> None:

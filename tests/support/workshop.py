@@ -110,12 +110,16 @@ class Workshop:
         with self.ledger.read() as tx:
             settings = tx.batches.get(batch_id).registration.settings
         essay = self.essay(slot, batch_id=batch_id)
-        return (pipeline or self.pipeline).process(settings, essay, stages, force=force)
+        used = pipeline or self.pipeline
+        result = used.process(settings, essay, stages, force=force)
+        # As the essay op does once Dagster has the events.
+        used.mark_shown(batch_id, [slot])
+        return result
 
     def process_pending(self, *, pipeline: EssayPipeline | None = None) -> None:
         """Take every pending essay through its stages."""
         with self.ledger.read() as tx:
-            pending = tx.essays.pending(1_000)
+            pending = tx.essays.due(1_000)
         for essay in pending:
             self.process(essay.slot, batch_id=essay.upload.batch_id, pipeline=pipeline)
 

@@ -106,7 +106,7 @@ def test_a_second_pass_computes_nothing_and_writes_nothing(one: Workshop) -> Non
 def test_an_essay_that_waits_though_its_work_is_done_waits_no_longer(one: Workshop) -> None:
     one.process()
     with one.ledger.write() as tx:
-        tx.essays.set_pending("class-a", "e001", pending=True)
+        tx.essays.wait_again("class-a", "e001")
     assert one.process().computed == frozenset()
     assert not one.essay().pending
 

@@ -35,7 +35,7 @@ def attempt_at_batch(shop: Workshop, run_id: str) -> bool:
 
 def run_key(shop: Workshop) -> str:
     with shop.ledger.read() as tx:
-        (wave,) = plan_waves(tx.essays.pending(9), pipeline_version="v")
+        (wave,) = plan_waves(tx.essays.due(9), pipeline_version="v")
     return wave.run_key
 
 
@@ -103,7 +103,7 @@ def test_a_dead_letter_is_not_asked_for_again(two: Workshop) -> None:
     two.process("e002")
     two.fail_until_dead()
     with two.ledger.read() as tx:
-        assert tx.essays.pending(9) == []
+        assert tx.essays.due(9) == []
 
 
 def test_a_replayed_essay_is_pending_again_and_ends_well(two: Workshop) -> None:

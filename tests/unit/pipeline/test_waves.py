@@ -24,7 +24,7 @@ def two(shop: Workshop) -> Workshop:
 
 def waves(shop: Workshop, *, version: str = VERSION, limit: int = 99) -> dict[str, Wave]:
     with shop.ledger.read() as tx:
-        found = plan_waves(tx.essays.pending(limit), pipeline_version=version)
+        found = plan_waves(tx.essays.due(limit), pipeline_version=version)
     return {it.batch_id: it for it in found}
 
 

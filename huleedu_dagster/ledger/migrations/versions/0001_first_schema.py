@@ -144,6 +144,7 @@ def upgrade() -> None:
     sa.Column('path', sa.Text(), nullable=False),
     sa.Column('upload_id', sa.String(length=32), nullable=False),
     sa.Column('pending', sa.Boolean(), nullable=False),
+    sa.Column('due', sa.Boolean(), nullable=False),
     sa.Column('attempts', sa.Integer(), server_default='0', nullable=False),
     sa.Column('generation', sa.Integer(), server_default='0', nullable=False),
     sa.ForeignKeyConstraint(['batch_id'], ['batches.batch_id'], name=op.f('fk_essays_batch_id')),
@@ -151,7 +152,7 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('batch_id', 'slot', name=op.f('pk_essays')),
     sa.UniqueConstraint('batch_id', 'path', name=op.f('uq_essays_batch_id_path'))
     )
-    op.create_index(op.f('ix_essays_pending_batch_id'), 'essays', ['pending', 'batch_id'], unique=False)
+    op.create_index(op.f('ix_essays_due_batch_id'), 'essays', ['due', 'batch_id'], unique=False)
     op.create_table('stage_outcomes',
     sa.Column('outcome_id', sa.Integer(), autoincrement=True, nullable=False),
     sa.Column('batch_id', sa.String(length=63), nullable=False),
