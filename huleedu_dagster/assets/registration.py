@@ -15,7 +15,7 @@ from dagster import (
 )
 
 from huleedu_dagster.assets.emission import REGISTRATION
-from huleedu_dagster.assets.groups import BATCH_GROUP, OWNERS
+from huleedu_dagster.assets.groups import OWNERS, REGISTRATION_GROUP
 from huleedu_dagster.domain.registration import BatchSettings
 from huleedu_dagster.partitions import BATCHES
 from huleedu_dagster.resources.ledger import LedgerResource
@@ -24,7 +24,7 @@ from huleedu_dagster.resources.ledger import LedgerResource
 @asset(
     name=REGISTRATION,
     partitions_def=BATCHES,
-    group_name=BATCH_GROUP,
+    group_name=REGISTRATION_GROUP,
     owners=OWNERS,
     kinds={"python"},
     code_version="1",

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -26,7 +27,7 @@ from huleedu_dagster.cli.run import (
     check_language,
 )
 from huleedu_dagster.cli.tables import print_batch, print_rows
-from huleedu_dagster.cli.work import work_on
+from huleedu_dagster.cli.work import work_and_export
 from huleedu_dagster.pipeline import lifecycle
 from huleedu_dagster.pipeline.essay_views import essay_view
 
@@ -62,14 +63,18 @@ def register(
 ) -> None:
     """Register a batch before its files come, or change its settings."""
     installation = Installation.at(home)
+    if update:
+        if any(it is not None for it in (expected, deadline, timeout)):
+            fail("only language, limits and word list can be changed", Exit.USAGE)
+        _update(installation, batch, language, min_words, max_words, word_list)
+        _print_registered(installation, batch, as_json=as_json)
+        return
     settings = installation.batch_settings(
         language=language, min_words=min_words, max_words=max_words, word_list=word_list
     )
     check_language(settings.language)
     check_count(installation, expected or 0)
-    if update:
-        lifecycle.change_settings(installation.ledger, batch, settings)
-    elif not lifecycle.register(
+    if not lifecycle.register(
         installation.ledger,
         batch,
         settings=settings,
@@ -81,12 +86,7 @@ def register(
         instructions=instructions,
     ):
         fail(f"batch {batch} is registered already; `--update` changes its settings", Exit.USAGE)
-    with installation.ledger.read() as tx:
-        found = tx.batches.get(batch).registration
-    if as_json:
-        print_json({"batch_id": batch, "correlation_id": found.correlation_id})
-    else:
-        typer.echo(f"Batch {batch} is registered, correlation id {found.correlation_id}")
+    _print_registered(installation, batch, as_json=as_json)
 
 
 def close(
@@ -173,11 +173,51 @@ def events(
         typer.echo(json.dumps(envelope, ensure_ascii=False, sort_keys=True))
 
 
+def _update(
+    installation: Installation,
+    batch: str,
+    language: str | None,
+    min_words: int | None,
+    max_words: int | None,
+    word_list: Path | None,
+) -> None:
+    """Change what is given and leave the rest of the settings as they are."""
+    with installation.ledger.read() as tx:
+        before = tx.batches.get(batch).registration.settings
+    settings = installation.batch_settings(
+        language=language or before.language,
+        min_words=before.min_words if min_words is None else min_words,
+        max_words=before.max_words if max_words is None else max_words,
+        word_list=word_list,
+    )
+    if word_list is None:
+        settings = settings.model_copy(update={"word_list": before.word_list})
+    check_language(settings.language)
+    lifecycle.change_settings(installation.ledger, batch, settings)
+
+
+def _print_registered(installation: Installation, batch: str, *, as_json: bool) -> None:
+    with installation.ledger.read() as tx:
+        found = tx.batches.get(batch).registration
+    if as_json:
+        settings = found.settings.model_dump(mode="json")
+        print_json(
+            {
+                "batch_id": batch,
+                "correlation_id": found.correlation_id,
+                "expected_essay_count": found.expected_essay_count,
+                "settings": settings,
+            }
+        )
+    else:
+        typer.echo(f"Batch {batch} is registered, correlation id {found.correlation_id}")
+
+
 def _finish(installation: Installation, batch: str, *, wait: bool, as_json: bool) -> None:
     if not wait:
         _print(installation, batch, as_json=as_json)
         return
-    view = work_on(installation, batch)
+    view, _ = work_and_export(installation, batch)
     _print(installation, batch, as_json=as_json)
     raise typer.Exit(exit_code(view.status))
 

@@ -8,7 +8,7 @@ import typer
 from huleedu_dagster.cli.batches import WaitOption
 from huleedu_dagster.cli.common import HomeOption, Installation, JsonOption, exit_code, print_json
 from huleedu_dagster.cli.tables import print_batch, print_rows
-from huleedu_dagster.cli.work import work_on
+from huleedu_dagster.cli.work import work_and_export
 from huleedu_dagster.ledger.records import DeadLetter
 from huleedu_dagster.pipeline import lifecycle
 
@@ -55,7 +55,7 @@ def replay(
     installation = Installation.at(home)
     letter = lifecycle.replay(installation.ledger, number)
     if wait:
-        view = work_on(installation, letter.batch_id)
+        view, _ = work_and_export(installation, letter.batch_id)
         if as_json:
             print_json(view.model_dump(mode="json"))
         else:

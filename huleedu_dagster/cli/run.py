@@ -17,12 +17,11 @@ from huleedu_dagster.cli.common import (
     print_json,
 )
 from huleedu_dagster.cli.tables import print_batch, print_rows
-from huleedu_dagster.cli.work import work_on
+from huleedu_dagster.cli.work import work_and_export
 from huleedu_dagster.domain.completeness import ClosedBy
 from huleedu_dagster.domain.ids import InvalidIdError, check_batch_id, essay_path
 from huleedu_dagster.domain.registration import BatchSettings
 from huleedu_dagster.ledger.records import Batch
-from huleedu_dagster.pipeline.exports import export_batch
 from huleedu_dagster.pipeline.intake import Receipt
 from huleedu_dagster.pipeline.lifecycle import close, register
 from huleedu_dagster.pipeline.sources import Source, UnreadableFileError, sources_of
@@ -75,9 +74,7 @@ def run(
     _ensure_registered(installation, batch, expected, wanted, word_list)
     handed_in = _hand_in(installation, batch, sources, reopen=True)
     close(installation.ledger, batch, ClosedBy.REQUEST)
-    view = work_on(installation, batch)
-    folder = installation.settings.export_folder / batch
-    export_batch(installation.ledger, installation.blobs, batch, folder)
+    view, folder = work_and_export(installation, batch)
     if as_json:
         print_json(view.model_dump(mode="json"))
     else:

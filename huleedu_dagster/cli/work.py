@@ -4,12 +4,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from huleedu_dagster.cli.common import Installation
 from huleedu_dagster.cli.tables import console
 from huleedu_dagster.domain.completeness import BatchStatus
 from huleedu_dagster.domain.outcomes import EssayOutcome
 from huleedu_dagster.orchestration.home import DagsterHome, HomeInUseError
+from huleedu_dagster.pipeline.exports import export_batch
 from huleedu_dagster.pipeline.views import BatchView
 
 _DONE = (BatchStatus.READY, BatchStatus.INCOMPLETE)
@@ -43,6 +45,19 @@ def work_on(installation: Installation, batch_id: str) -> BatchView:
                     return _work_here(installation, home, batch_id)
             except HomeInUseError:
                 time.sleep(_POLL_SECONDS)
+
+
+def work_and_export(installation: Installation, batch_id: str) -> tuple[BatchView, Path]:
+    """`work_on`, and then the results as files for people; returns where they are.
+
+    Raises:
+        BlobStoreError: A result is missing in the store or damaged.
+        OSError: The results cannot be written.
+    """
+    view = work_on(installation, batch_id)
+    folder = installation.settings.export_folder / batch_id
+    export_batch(installation.ledger, installation.blobs, batch_id, folder)
+    return view, folder
 
 
 def _work_here(installation: Installation, home: DagsterHome, batch_id: str) -> BatchView:

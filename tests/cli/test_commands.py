@@ -255,6 +255,14 @@ def test_a_changed_word_list_is_a_setting_of_the_batch(shell: Shell, tmp_path: P
     (folder / "a.txt").write_text(f"{GOOD} I like it becouse it is good.")
     view = shell.json("run", folder, "--batch", "b1", "--word-list", words)
     assert view["essays"][0]["misspellings"] == 0
+    changed = shell.json("register", "b1", "--update", "--max-words", "400")
+    assert changed["settings"] == {
+        "language": "en",
+        "min_words": 5,
+        "max_words": 400,
+        "word_list": ["becouse"],
+    }
+    assert shell.run("register", "b1", "--update", "--expected", "9").returncode == 2
     done = shell.run("run", folder, "--batch", "b1", "--language", "de")
     assert done.returncode == 2
     assert "registered with another language" in done.stderr

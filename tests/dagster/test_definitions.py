@@ -31,7 +31,7 @@ def test_exactly_these_assets_are_defined_and_described(world: World) -> None:
         node = graph.get(key)
         assert node.description, key
         assert node.owners == ["team:essay-intake"], key
-        assert node.group_name in {"essays", "batches", "audit"}, key
+        assert node.group_name in {"registration", "essays", "batches", "audit"}, key
         assert node.kinds, key
         assert node.code_version, key
         assert node.is_partitioned, key

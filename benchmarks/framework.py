@@ -1,0 +1,171 @@
+"""How benchmarks are run: subject and baseline in turn, medians, one JSON object for each.
+
+A benchmark compares two ways to the same result. Each round makes a fresh folder for each side,
+prepares it untimed and then times one call; the sides take turns, and the one that begins changes
+from round to round, so that a busy machine and warm caches touch both alike.
+"""
+
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+ROUNDS = 5
+
+Case = Callable[[Path], AbstractContextManager[Callable[[], object]]]
+"""Prepares one side in an empty folder and gives the call that is timed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side of a comparison.
+
+    Attributes:
+        label: What it is, for people.
+        case: How it is prepared and what is timed.
+    """
+
+    label: str
+    case: Case
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """A named comparison.
+
+    Attributes:
+        note: What is timed and what is not.
+        rounds: Timed rounds after one that only warms up.
+    """
+
+    name: str
+    subject: Side
+    baseline: Side
+    note: str
+    rounds: int = ROUNDS
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """One timed call, in seconds; `cpu` is user and system time with that of ended children."""
+
+    wall: float
+    cpu: float
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one benchmark found; the field names are those of the JSON.
+
+    Attributes:
+        ratio: Baseline by subject, wall time: above 1 the subject is the quicker one.
+        peak_mb: Most memory that this process or one of its children ever held, in MB.
+    """
+
+    benchmark: str
+    subject: str
+    baseline: str
+    ratio: float
+    subject_seconds: float
+    baseline_seconds: float
+    subject_cpu_seconds: float
+    baseline_cpu_seconds: float
+    peak_mb: float
+    note: str
+
+    def as_json(self) -> dict[str, str | float]:
+        """The JSON object."""
+        return asdict(self)
+
+
+class Registry:
+    """The benchmarks there are, by name."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Benchmark] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """All names, in the order in which they were added."""
+        return list(self._found)
+
+    def add(self, benchmark: Benchmark) -> None:
+        """Add a benchmark.
+
+        Raises:
+            ValueError: There is one of this name.
+        """
+        if benchmark.name in self._found:
+            raise ValueError(f"there are two benchmarks {benchmark.name}")
+        self._found[benchmark.name] = benchmark
+
+    def chosen(self, names: Iterable[str]) -> list[Benchmark]:
+        """The benchmarks of these names, all if there is no name.
+
+        Raises:
+            LookupError: There is none of a name; the message lists those that there are.
+        """
+        wanted = list(names) or self.names
+        unknown = [it for it in wanted if it not in self._found]
+        if unknown:
+            raise LookupError(
+                f"there is no benchmark {', '.join(unknown)}; there are {', '.join(self.names)}"
+            )
+        return [self._found[it] for it in wanted]
+
+
+def run(benchmark: Benchmark) -> Result:
+    """Run one benchmark: a round to warm up, then the timed rounds."""
+    subject: list[Timing] = []
+    baseline: list[Timing] = []
+    pairs = [(benchmark.subject, subject), (benchmark.baseline, baseline)]
+    for number in range(benchmark.rounds + 1):
+        for side, timings in pairs if number % 2 else reversed(pairs):
+            timing = _time(side.case)
+            if number > 0:
+                timings.append(timing)
+    return summarise(benchmark, subject, baseline)
+
+
+def summarise(benchmark: Benchmark, subject: list[Timing], baseline: list[Timing]) -> Result:
+    """The medians of both sides and their ratio."""
+    subject_seconds = statistics.median(it.wall for it in subject)
+    baseline_seconds = statistics.median(it.wall for it in baseline)
+    return Result(
+        benchmark=benchmark.name,
+        subject=benchmark.subject.label,
+        baseline=benchmark.baseline.label,
+        ratio=float(f"{baseline_seconds / subject_seconds:.3g}"),
+        subject_seconds=round(subject_seconds, 4),
+        baseline_seconds=round(baseline_seconds, 4),
+        subject_cpu_seconds=round(statistics.median(it.cpu for it in subject), 4),
+        baseline_cpu_seconds=round(statistics.median(it.cpu for it in baseline), 4),
+        peak_mb=round(peak_mb(), 1),
+        note=f"medians of {len(subject)} rounds; {benchmark.note}",
+    )
+
+
+def peak_mb() -> float:
+    """Most memory that this process or one of its ended children ever held, in MB."""
+    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    peak = max(resource.getrusage(it).ru_maxrss for it in who)
+    # Kilobytes on Linux, bytes on macOS.
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def _time(case: Case) -> Timing:
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, case(Path(folder)) as call:
+        cpu, wall = _cpu_seconds(), time.perf_counter()
+        call()
+        wall = time.perf_counter() - wall
+        return Timing(wall, _cpu_seconds() - cpu)
+
+
+def _cpu_seconds() -> float:
+    usages = (resource.getrusage(it) for it in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(it.ru_utime + it.ru_stime for it in usages)
