@@ -30,7 +30,14 @@ def build_resources(settings: Settings) -> dict[str, Any]:
     return {
         "ledger": LedgerResource(url=settings.resolved_ledger_url),
         "blobs": BlobStoreResource(folder=str(settings.blob_folder)),
-        "extractor": ExtractorResource(),
+        "extractor": ExtractorResource(
+            workers=settings.extraction_workers,
+            recycle_tasks=settings.extraction_recycle_tasks,
+            memory_bytes=settings.extraction_memory_bytes,
+            cpu_seconds=settings.extraction_cpu_seconds,
+            wall_seconds=settings.extraction_wall_seconds,
+            open_files=settings.extraction_open_files,
+        ),
         "speller": SpellerResource(),
     }
 

@@ -23,6 +23,13 @@ class Settings(BaseSettings):
         max_upload_bytes: Largest file that is taken in, in bytes.
         sensor_interval_seconds: Seconds between ticks of a sensor, at least.
         retry_delay_seconds: Seconds that `huleedu run` waits after a failed run.
+        extraction_workers: Files that one process reads at the same time, at most.
+        extraction_recycle_tasks: Files after which an extraction worker is replaced.
+        extraction_memory_bytes: Memory of an extraction worker for one file, bytes.
+        extraction_cpu_seconds: Processor time for reading one file, whole seconds.
+        extraction_wall_seconds: Time for reading one file in all, seconds; about three times the
+            processor time, since a busy machine is not the file's fault.
+        extraction_open_files: File descriptors of an extraction worker.
         spelling_revision: Free text; changing it declares all spelling results stale.
         language: Language of batches that nobody registered, ISO 639-1.
         min_words: Fewest words of an essay where the batch does not say.
@@ -44,6 +51,12 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(default=50_000_000, ge=1)
     sensor_interval_seconds: int = Field(default=5, ge=1)
     retry_delay_seconds: float = Field(default=1.0, ge=0)
+    extraction_workers: int = Field(default=2, ge=1)
+    extraction_recycle_tasks: int = Field(default=100, ge=1)
+    extraction_memory_bytes: int = Field(default=1024**3, ge=64 * 1024**2)
+    extraction_cpu_seconds: int = Field(default=10, ge=1)
+    extraction_wall_seconds: float = Field(default=30.0, gt=0)
+    extraction_open_files: int = Field(default=64, ge=16)
     spelling_revision: str = ""
     language: str = "en"
     min_words: int = Field(default=5, ge=0)

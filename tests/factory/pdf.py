@@ -134,6 +134,11 @@ def encrypted_pdf_bytes() -> bytes:
     return pdf_bytes(["Locked away."], user_password=b"hemligt")
 
 
+def pdf_of_objects(objects: Sequence[bytes]) -> bytes:
+    """Build a PDF from the bodies of its objects; the first is number 1 and the catalogue."""
+    return _write(objects, b"")
+
+
 def _show(line: Line) -> bytes:
     text = line.text.encode("cp1252")
     for raw, escaped in ((b"\\", rb"\\"), (b"(", rb"\("), (b")", rb"\)")):
@@ -177,7 +182,7 @@ def _assemble(
 
 
 def _write(objects: Sequence[bytes], trailer: bytes) -> bytes:
-    out = b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n"
+    out = bytearray(b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n")
     offsets = []
     for number, body in enumerate(objects, start=1):
         offsets.append(len(out))
@@ -192,7 +197,7 @@ def _write(objects: Sequence[bytes], trailer: bytes) -> bytes:
         %%%%EOF
         """).encode()
     xref = b"xref\n0 %d\n0000000000 65535 f \n%b" % (count, table)
-    return out + xref + tail % (count, trailer, len(out))
+    return bytes(out) + xref + tail % (count, trailer, len(out))
 
 
 def _protection(password: bytes) -> tuple[bytes, bytes]:
