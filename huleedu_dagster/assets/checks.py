@@ -57,24 +57,36 @@ def essay_check_keys() -> list[AssetCheckKey]:
 
 
 def essay_evaluations(
-    keys: Iterable[AssetCheckKey], pipeline: EssayPipeline, essays: Iterable[Essay]
+    keys: Iterable[AssetCheckKey],
+    pipeline: EssayPipeline,
+    essays: Iterable[Essay],
+    failed: list[str],
 ) -> Iterator[AssetCheckEvaluation]:
     """One evaluation for each check and essay.
 
-    Raises:
-        OSError: The store or the extractor cannot be reached; that is no verdict.
+    Args:
+        keys: Checks to evaluate.
+        pipeline: What they work with.
+        essays: Essays to check.
+        failed: Gets the cells for which there is no verdict: the store or the extractor failed.
     """
     names = sorted(key.name for key in keys)
     for essay in essays:
         for name in names:
             stage, _, check = _ESSAY_CHECKS[name]
-            verdict = check(pipeline, essay)
+            cell = str(cell_key(essay.upload.batch_id, essay.slot))
+            try:
+                verdict = check(pipeline, essay)
+            except Exception:
+                # No verdict. Not raised here: the message may quote the file, others go on.
+                failed.append(cell)
+                continue
             yield AssetCheckEvaluation(
                 asset_key=AssetKey(stage.value),
                 check_name=name,
                 passed=verdict.passed,
                 metadata={"found": MetadataValue.text(verdict.found)},
-                partition=str(cell_key(essay.upload.batch_id, essay.slot)),
+                partition=cell,
             )
 
 

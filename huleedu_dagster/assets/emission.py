@@ -53,12 +53,14 @@ class BatchEmission:
     Attributes:
         settings_version: Data version of the batch's registration.
         stages: Stages that the run was asked for.
+        settings_pointer: Storage id of the event of those settings, `None` if there is none.
     """
 
     instance: DagsterInstance
     batch_id: str
     settings_version: str
     stages: frozenset[Stage]
+    settings_pointer: int | None = None
 
     def events(self, results: Sequence[EssayResult]) -> Iterator[AssetMaterialization]:
         """The materializations of a wave, stage by stage."""
@@ -80,14 +82,16 @@ class BatchEmission:
 
     def _pointers(self, stage: Stage, slots: Sequence[str]) -> _Pointers:
         cells = {str(cell_key(self.batch_id, slot)) for slot in slots}
-        return {
-            name: self.instance.get_latest_storage_id_by_partition(
-                AssetKey(name),
-                DagsterEventType.ASSET_MATERIALIZATION,
-                {self.batch_id} if name == REGISTRATION else cells,
-            )
-            for name in INPUTS[stage]
-        }
+        found: dict[str, Mapping[str, int]] = {}
+        for name in INPUTS[stage]:
+            if name != REGISTRATION:
+                found[name] = latest_pointers(self.instance, name, cells)
+            elif self.settings_pointer is not None:
+                # Of the settings that are used, not of those published since.
+                found[name] = {self.batch_id: self.settings_pointer}
+            else:
+                found[name] = {}
+        return found
 
     def _materialization(
         self, result: EssayResult, stage: Stage, pointers: _Pointers
@@ -113,6 +117,15 @@ class BatchEmission:
             metadata=_metadata(record, computed=stage in result.computed),
             tags=tags,
         )
+
+
+def latest_pointers(
+    instance: DagsterInstance, name: str, partitions: set[str]
+) -> Mapping[str, int]:
+    """Storage ids of the latest materializations of an asset, by partition."""
+    return instance.get_latest_storage_id_by_partition(
+        AssetKey(name), DagsterEventType.ASSET_MATERIALIZATION, partitions
+    )
 
 
 def no_essay_events(

@@ -11,6 +11,7 @@ from typing import Any
 from dagster import (
     AssetCheckEvaluation,
     AssetExecutionContext,
+    AssetKey,
     AssetMaterialization,
     AssetsDefinition,
     AssetSpec,
@@ -22,8 +23,16 @@ from dagster import (
 from pydantic import Field
 
 from huleedu_dagster.assets.checks import essay_check_specs, essay_evaluations
-from huleedu_dagster.assets.emission import INPUTS, BatchEmission, no_essay_events
+from huleedu_dagster.assets.emission import (
+    INPUTS,
+    REGISTRATION,
+    BatchEmission,
+    latest_pointers,
+    no_essay_events,
+)
 from huleedu_dagster.assets.groups import ESSAY_GROUP, OWNERS
+from huleedu_dagster.assets.registration import registration_event
+from huleedu_dagster.assets.shown import shown_data_version
 from huleedu_dagster.domain.outcomes import Stage
 from huleedu_dagster.domain.registration import BatchSettings
 from huleedu_dagster.ledger.records import Essay
@@ -60,8 +69,8 @@ class EssayRunConfig(Config):
 
     Attributes:
         force: Compute again what is done; every result must come out the same.
-        slots: Compute only these slots and emit what is stored for the other cells of the run;
-            all cells when empty.
+        slots: Compute only what is pending in these slots and emit what is stored for the other
+            cells of the run; all cells when empty.
     """
 
     force: bool = False
@@ -123,25 +132,17 @@ def _run(
             found = {it.slot: it for it in tx.essays.of_batch(batch_id)}
         essays = [found[slot] for slot in slots if slot in found]
         yield from no_essay_events(batch_id, [it for it in slots if it not in found], stages)
-        if batch is None:
-            continue
-        settings = batch.registration.settings
-        emission = BatchEmission(context.instance, batch_id, settings.data_version, stages)
-        passes = _Passes(context, config, pipeline, settings, stages, failed)
-        for start in range(0, len(essays) if stages else 0, _WAVE):
-            found_now = [(it, passes.of(it)) for it in essays[start : start + _WAVE]]
-            done = [(essay, result) for essay, result in found_now if result is not None]
-            yield from emission.events([result for _, result in done])
-            # A run of some stages leaves an essay shown if it was, and due if it was.
-            shown = [it.slot for it, result in done if emission.shows_all(result) or not it.due]
-            pipeline.mark_shown(batch_id, shown)
-        yield from essay_evaluations(context.selected_asset_check_keys, pipeline, essays)
+        if batch is not None and stages:
+            settings = batch.registration.settings
+            passes = _Passes(context, config, pipeline, settings, stages, failed)
+            yield from passes.events(batch_id, essays)
+        yield from essay_evaluations(context.selected_asset_check_keys, pipeline, essays, failed)
     _raise_once(failed)
 
 
 @dataclass(frozen=True, slots=True)
 class _Passes:
-    """Takes the essays of one batch through the pipeline; notes which of them failed."""
+    """Takes the essays of one batch through the pipeline; `failed` gets the cells that failed."""
 
     context: AssetExecutionContext
     config: EssayRunConfig
@@ -150,8 +151,25 @@ class _Passes:
     stages: frozenset[Stage]
     failed: list[str]
 
+    def events(self, batch_id: str, essays: Sequence[Essay]) -> Iterator[AssetMaterialization]:
+        """Process the essays wave by wave and emit what came out."""
+        instance, version = self.context.instance, self.settings.data_version
+        if shown_data_version(instance, AssetKey(REGISTRATION), batch_id) != version:
+            yield registration_event(batch_id, self.settings)
+        pointer = latest_pointers(instance, REGISTRATION, {batch_id}).get(batch_id)
+        emission = BatchEmission(instance, batch_id, version, self.stages, pointer)
+        for start in range(0, len(essays), _WAVE):
+            found = [(it, self.of(it)) for it in essays[start : start + _WAVE]]
+            done = [(essay, result) for essay, result in found if result is not None]
+            yield from emission.events([result for _, result in done])
+            # A run of some stages leaves an essay shown if it was, and due if it was.
+            shown = [it.slot for it, result in done if emission.shows_all(result) or not it.due]
+            self.pipeline.mark_shown(batch_id, shown)
+
     def of(self, essay: Essay) -> EssayResult | None:
-        if self.config.slots and essay.slot not in self.config.slots:
+        """What came out for one essay, `None` if it failed or was superseded."""
+        asked = essay.slot in self.config.slots and essay.pending
+        if self.config.slots and not asked and not self.config.force:
             return self.pipeline.stored(essay)
         log = EssayLog(self.context.log, essay, run_id=self.context.run.run_id)
         try:

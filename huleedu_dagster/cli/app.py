@@ -1,6 +1,6 @@
 """The command `huleedu`.
 
-Exit codes: 0 settled and ready, 1 infrastructure, 2 usage, 3 incomplete.
+Exit codes: 0 settled and ready, 1 infrastructure, 2 usage, 3 incomplete, 130 stopped by Ctrl-C.
 """
 
 import sys
@@ -57,6 +57,7 @@ def _explained(error: Exception) -> tuple[Exit, str] | None:
     from pydantic import ValidationError
     from sqlalchemy.exc import SQLAlchemyError
 
+    from huleedu_dagster.cli.interrupts import StoppedError
     from huleedu_dagster.cli.work import StuckError
     from huleedu_dagster.domain.ids import InvalidIdError
     from huleedu_dagster.ledger.batches import UnknownBatchError
@@ -83,6 +84,8 @@ def _explained(error: Exception) -> tuple[Exit, str] | None:
         return Exit.USAGE, "; ".join(it["msg"] for it in error.errors())
     if isinstance(error, InvalidIdError | NotWaivableError | NotReplayableError | EmptyReasonError):
         return Exit.USAGE, str(error)
+    if isinstance(error, StoppedError):
+        return Exit.INTERRUPTED, str(error)
     if isinstance(error, SQLAlchemyError):
         return Exit.INFRASTRUCTURE, f"the ledger cannot be used ({type(error).__name__})"
     if isinstance(error, OSError | BlobStoreError | StuckError | TickFailedError | HomeInUseError):

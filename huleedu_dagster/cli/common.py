@@ -27,6 +27,7 @@ class Exit(IntEnum):
     INFRASTRUCTURE = 1
     USAGE = 2
     INCOMPLETE = 3
+    INTERRUPTED = 130
 
 
 HomeOption = Annotated[
@@ -89,11 +90,18 @@ class Installation:
             pydantic.ValidationError: A value is out of range.
             OSError: The word list cannot be read.
         """
-        words = word_list.read_text(encoding="utf-8").split() if word_list else []
+        words = _words(word_list) if word_list else []
         given = {"language": language, "min_words": min_words, "max_words": max_words}
         defaults = {name: getattr(self.settings, name) for name in given}
         chosen = {name: defaults[name] if it is None else it for name, it in given.items()}
         return BatchSettings(**chosen, word_list=tuple(words))
+
+
+def _words(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8-sig").split()
+    except UnicodeDecodeError:
+        fail(f"the word list {path} is not text in UTF-8", Exit.USAGE)
 
 
 def exit_code(status: BatchStatus) -> Exit:

@@ -5,14 +5,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from huleedu_dagster.cli.common import Installation
+from huleedu_dagster.cli.interrupts import StoppedError, stop_asked
 from huleedu_dagster.cli.tables import console
 from huleedu_dagster.domain.completeness import BatchStatus
 from huleedu_dagster.domain.outcomes import EssayOutcome
 from huleedu_dagster.orchestration.home import DagsterHome, HomeInUseError
 from huleedu_dagster.pipeline.exports import export_batch
 from huleedu_dagster.pipeline.views import BatchView
+
+if TYPE_CHECKING:
+    from huleedu_dagster.orchestration.in_process import InProcessDaemon
 
 _DONE = (BatchStatus.READY, BatchStatus.INCOMPLETE)
 _IDLE_TICKS = 3
@@ -29,21 +34,22 @@ def work_on(installation: Installation, batch_id: str) -> BatchView:
     A batch that still takes essays is waited for until those it has are done.
 
     Raises:
-        StuckError: There is nothing left to do and the batch is not done.
-        TickFailedError: A sensor could not be evaluated.
+        StuckError: A sensor fails, or there is nothing left to do and the batch is not done.
+        StoppedError: Somebody asked to stop.
         OSError: The home folder cannot be used.
         sqlalchemy.exc.SQLAlchemyError: The ledger cannot be reached.
     """
     home = DagsterHome(installation.settings)
-    with _progress(installation, batch_id):
+    with stop_asked() as stop, _progress(installation, batch_id):
         while True:
             view = installation.view(batch_id)
             if _nothing_to_wait_for(view):
                 return view
             try:
                 with home.exclusive("run"):
-                    return _work_here(installation, home, batch_id)
+                    return _work_here(installation, home, batch_id, stop)
             except HomeInUseError:
+                _check(stop)
                 time.sleep(_POLL_SECONDS)
 
 
@@ -60,7 +66,9 @@ def work_and_export(installation: Installation, batch_id: str) -> tuple[BatchVie
     return view, folder
 
 
-def _work_here(installation: Installation, home: DagsterHome, batch_id: str) -> BatchView:
+def _work_here(
+    installation: Installation, home: DagsterHome, batch_id: str, stop: threading.Event
+) -> BatchView:
     from huleedu_dagster.orchestration.in_process import InProcessDaemon
 
     with home.instance() as instance, InProcessDaemon(instance) as daemon:
@@ -69,15 +77,36 @@ def _work_here(installation: Installation, home: DagsterHome, batch_id: str) -> 
         while idle < _IDLE_TICKS:
             before = daemon.run_count()
             failed = daemon.failed_run_count()
-            daemon.tick()
+            _tick(daemon, installation)
             view = installation.view(batch_id)
             if _nothing_to_wait_for(view):
                 return view
+            _check(stop)
             idle = idle + 1 if daemon.run_count() == before else 0
             if daemon.failed_run_count() > failed:
                 # What failed just now is likely to fail again at once.
                 time.sleep(installation.settings.retry_delay_seconds)
-    raise StuckError("there is nothing left to do, but the batch is not done")
+    raise StuckError(
+        "there is nothing left to do, but the batch is not done; "
+        "was a sensor stopped in Dagster's pages?"
+    )
+
+
+def _check(stop: threading.Event) -> None:
+    if stop.is_set():
+        raise StoppedError("stopped; the same command goes on from here")
+
+
+def _tick(daemon: "InProcessDaemon", installation: Installation) -> None:
+    from huleedu_dagster.orchestration.in_process import TickFailedError
+
+    try:
+        daemon.tick()
+    except TickFailedError as error:
+        log = installation.settings.home / "logs" / "run.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("\n".join(error.__notes__))
+        raise StuckError(f"{error}; see logs/run.log in the home folder") from error
 
 
 def _nothing_to_wait_for(view: BatchView) -> bool:

@@ -2,8 +2,9 @@
 
 Stock makes a new engine for every event and migrates a new database for every run. Here engines
 stay open, commits do not wait for the disk (`synchronous=NORMAL`: a power cut may lose the last
-events, which the next attempt emits again from the ledger), and the database of a run is a copy of
-an empty, migrated one. Named in `dagster.yaml`; the stock classes can be named there instead.
+events of Dagster, never a fact of the ledger; a backfill emits them again without computing), and
+the database of a run is a copy of an empty, migrated one. Named in `dagster.yaml`; the stock
+classes can be named there instead.
 """
 
 import fcntl
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import dagster
 import sqlalchemy as sa
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
     INDEX_SHARD_NAME,
@@ -33,7 +35,7 @@ from dagster._serdes import ConfigurableClassData
 
 _BUSY_TIMEOUT_SECONDS = 30
 _MOST_OPEN = 32
-_TEMPLATE = "empty-run.template"
+_TEMPLATE = f"empty-run-{dagster.__version__}.template"
 _LOCK = "creation.lock"
 
 

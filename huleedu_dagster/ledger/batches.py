@@ -6,10 +6,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from huleedu_dagster.domain.completeness import ClosedBy
+from huleedu_dagster.domain.ids import BATCH_LEVEL
 from huleedu_dagster.domain.registration import BatchSettings, Registration
-from huleedu_dagster.ledger.records import Batch
+from huleedu_dagster.ledger.records import Batch, DeadLetterState
 from huleedu_dagster.ledger.rows import Rows
-from huleedu_dagster.ledger.tables import batches
+from huleedu_dagster.ledger.tables import batches, dead_letters, essays
 
 
 class UnknownBatchError(LookupError):
@@ -69,9 +70,19 @@ class BatchRows(Rows):
 
     def unreported(self) -> list[Batch]:
         """Closed batches whose facts changed since they were last reported."""
+        # Left out here, or those that nothing can be done for would fill every tick.
+        waiting = sa.exists().where(
+            essays.c.batch_id == batches.c.batch_id, essays.c.pending.is_(sa.true())
+        )
+        given_up = sa.exists().where(
+            dead_letters.c.batch_id == batches.c.batch_id,
+            dead_letters.c.slot == BATCH_LEVEL,
+            dead_letters.c.state == DeadLetterState.OPEN,
+        )
         return self._select(
             sa.select(batches)
             .where(batches.c.closed_at.is_not(None), batches.c.reported_fingerprint.is_(None))
+            .where(~waiting, ~given_up)
             .order_by(batches.c.closed_at, batches.c.batch_id)
         )
 

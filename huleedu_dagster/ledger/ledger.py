@@ -147,8 +147,11 @@ class Ledger:
 def _create_engine(url: str) -> sa.Engine:
     parsed = sa.make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        return sa.create_engine(parsed, pool_pre_ping=True, pool_size=5, max_overflow=5)
-    engine = sa.create_engine(parsed)
+        return sa.create_engine(
+            parsed, pool_pre_ping=True, pool_size=5, max_overflow=5, hide_parameters=True
+        )
+    # Parameters are file names and word lists; an error's text ends in Dagster's ticks.
+    engine = sa.create_engine(parsed, hide_parameters=True)
     sa.event.listen(engine, "connect", _configure_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine

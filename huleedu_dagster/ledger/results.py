@@ -18,7 +18,14 @@ class ResultRows(Rows):
             Whether it is news.
         """
         values = {"batch_id": batch_id, "slot": slot, "reason": reason, "waived_at": self.now}
-        return self.insert_new(waivers, values)
+        if not self.insert_new(waivers, values):
+            self.connection.execute(
+                sa.update(waivers)
+                .where(waivers.c.batch_id == batch_id, waivers.c.slot == slot)
+                .values(reason=reason, waived_at=self.now)
+            )
+            return False
+        return True
 
     def waivers(self, batch_id: str) -> list[Waiver]:
         """The waivers of a batch, by slot."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from huleedu_dagster.domain.keys import sha256_hex
 from huleedu_dagster.settings import Settings
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 SERVER_CONFIG = "dagster.yaml"
 IN_PROCESS_CONFIG = "dagster-in-process.yaml"
 _LOCK = "in-use.lock"
+_MOST_RUNS = 4
 _LOCK_TRIES = 3
 _LOCK_PAUSE = 0.1
 
@@ -43,9 +45,11 @@ _SERVER = {
         "max_runtime_seconds": 3600,
         "free_slots_after_run_end_seconds": 60,
     },
+    # A queue, so that hundreds of batches at once are not hundreds of processes.
     "run_coordinator": {
         "module": "dagster._core.run_coordinator",
-        "class": "DefaultRunCoordinator",
+        "class": "QueuedRunCoordinator",
+        "config": {"max_concurrent_runs": _MOST_RUNS, "dequeue_interval_seconds": 1},
     },
 }
 _IN_PROCESS = {
@@ -89,7 +93,7 @@ class DagsterHome:
         return self.settings.dagster_folder
 
     def prepare(self) -> None:
-        """Write Dagster's configuration; one that an operator changed is left alone.
+        """Write Dagster's configuration anew; a file that an operator changed is left alone.
 
         Raises:
             OSError: The folder cannot be written.
@@ -106,8 +110,7 @@ class DagsterHome:
             }
         }
         for name, own in ((SERVER_CONFIG, _SERVER), (IN_PROCESS_CONFIG, _IN_PROCESS)):
-            if not (self.folder / name).exists():
-                _write_yaml(self.folder / name, {**_COMMON, **storage, **own})
+            _write_own(self.folder / name, {**_COMMON, **storage, **own})
 
     def instance(self) -> "DagsterInstance":
         """Dagster's instance for runs inside this process; shares all data with the server's.
@@ -173,9 +176,18 @@ def _try_lock(stream: IO[str], kind: int) -> bool:
     return True
 
 
-def _write_yaml(path: Path, value: dict[str, Any]) -> None:
+def _write_own(path: Path, value: dict[str, Any]) -> None:
+    """Write a file, unless somebody else changed it since it was written last."""
     import yaml
 
-    temporary = path.with_suffix(".new")
-    temporary.write_text(yaml.safe_dump(value, sort_keys=True))
-    temporary.replace(path)
+    mark = path.with_suffix(".sha256")
+    text = yaml.safe_dump(value, sort_keys=True)
+    if path.exists():
+        found = path.read_bytes()
+        theirs = not mark.exists() or mark.read_text() != sha256_hex(found)
+        if theirs or found == text.encode():
+            return
+    for target, content in ((mark, sha256_hex(text.encode())), (path, text)):
+        temporary = target.with_suffix(target.suffix + ".new")
+        temporary.write_text(content)
+        temporary.replace(target)

@@ -15,13 +15,24 @@ from huleedu_dagster.orchestration.orphans import fail_orphans
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
+    from dagster_shared.error import SerializableErrorInfo
 
 LOCATION = "huleedu"
 MODULE = "huleedu_dagster.definitions"
 
 
 class TickFailedError(Exception):
-    """Definitions could not be loaded or a sensor not evaluated; the message is the error's own."""
+    """Definitions could not be loaded, or a sensor or backfill not evaluated.
+
+    The message names the class of the error; its trace is a note of the exception.
+    """
+
+    @classmethod
+    def of(cls, what: str, error: "SerializableErrorInfo") -> "TickFailedError":
+        """What could not be done, and why."""
+        found = cls(f"{what}: {error.cls_name or 'unknown error'}")
+        found.add_note(error.to_string())
+        return found
 
 
 class InProcessDaemon:
@@ -70,7 +81,7 @@ class InProcessDaemon:
         errors = [it.load_error for it in entries.values() if it.load_error is not None]
         if errors:
             self._stack.close()
-            raise TickFailedError(errors[0].to_string())
+            raise TickFailedError.of("the definitions cannot be loaded", errors[0])
         return self
 
     def __exit__(
@@ -94,7 +105,7 @@ class InProcessDaemon:
         results = execute_sensor_iteration(self.workspace, self._logger, None, None)
         errors = [it for it in results if it is not None]
         if errors:
-            raise TickFailedError(errors[0].to_string())
+            raise TickFailedError.of("a sensor failed", errors[0])
 
     def run_backfills(self) -> None:
         """Advance every backfill that was asked for until none is left.
@@ -114,7 +125,7 @@ class InProcessDaemon:
             results = execute_backfill_iteration(self.workspace, self._logger)
             errors = [it for it in results if it is not None]
             if errors:
-                raise TickFailedError(errors[0].to_string())
+                raise TickFailedError.of("a backfill failed", errors[0])
 
     def run_count(self) -> int:
         """Number of runs there ever were."""

@@ -185,6 +185,7 @@ class EssayPipeline:
         batch_id, slot = essay.upload.batch_id, essay.slot
         if essay.pending:
             tx.essays.end_waiting(batch_id, slot)
+            tx.essays.set_attempts(batch_id, slot, 0, essay.generation + 1)
             tx.batches.touch(batch_id)
         if tx.failures.resolve(batch_id, slot, DeadLetterState.RECOVERED):
             tx.essays.set_attempts(batch_id, slot, 0, essay.generation + 1)
@@ -218,6 +219,8 @@ def record_attempt(
     with ledger.write() as tx:
         batch = tx.batches.get(batch_id, lock=True)
         essay = None if slot == BATCH_LEVEL else tx.essays.in_slot(batch_id, slot)
+        if essay is None and slot != BATCH_LEVEL:
+            return False
         if essay is not None and upload_id not in (None, essay.upload.upload_id):
             return False
         counter = essay or batch
@@ -234,7 +237,11 @@ def record_attempt(
         else:
             tx.essays.set_attempts(batch_id, slot, count, essay.generation)
         # Counted, so that the next run has another key; what is done is no dead letter.
-        if count < max_attempts or (essay is not None and not essay.pending):
+        if count < max_attempts:
+            return False
+        if essay is not None and not essay.pending:
+            # Dagster was told often enough; a backfill of the cell emits it when it works again.
+            tx.essays.give_up(batch_id, slot)
             return False
         tx.failures.add_dead_letter(
             batch_id,

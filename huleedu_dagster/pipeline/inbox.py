@@ -116,9 +116,18 @@ class Inbox:
             receipts += taken
         if receipts:
             self.intake.finish_request(batch_id, receipts)
-        if complete and not found.waiting:
+        if found.waiting:
+            self._keep_open(batch_id)
+        elif complete:
             self._close_once(batch_id, folder, known)
         return found
+
+    def _keep_open(self, batch_id: str) -> None:
+        # A folder that files are still being copied to is not quiet.
+        with self.intake.ledger.write() as tx:
+            batch = tx.batches.get(batch_id)
+            if batch.closed_at is None and batch.registration.source == "inbox":
+                tx.batches.touch(batch_id, received_at=tx.now)
 
     def _close_once(self, batch_id: str, folder: Path, known: dict[str, str]) -> None:
         # Remembered, so that a batch which someone opened again is not closed by the same file.

@@ -161,7 +161,9 @@ def replay(ledger: Ledger, dead_letter_id: int) -> DeadLetter:
         if letter.slot == BATCH_LEVEL:
             tx.batches.set_attempts(letter.batch_id, 0, batch.generation + 1)
         else:
-            tx.essays.set_attempts(letter.batch_id, letter.slot, 0, letter.generation + 1)
+            essay = tx.essays.in_slot(letter.batch_id, letter.slot)
+            generation = letter.generation if essay is None else essay.generation
+            tx.essays.set_attempts(letter.batch_id, letter.slot, 0, generation + 1)
             tx.essays.wait_again(letter.batch_id, letter.slot)
         tx.batches.touch(letter.batch_id)
         return letter

@@ -93,6 +93,8 @@ def archive_members(path: Path, *, max_bytes: int, prefix: str = "") -> list[Sou
             if not _within_limits(members, max_bytes):
                 return None
             named = [(essay_path(it.filename), it) for it in members]
+            for name, _ in named:
+                essay_path(prefix + name)
             if len({name for name, _ in named}) < len(named):
                 return None
             return [

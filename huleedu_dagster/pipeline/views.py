@@ -95,12 +95,18 @@ class BatchFacts:
         for record in tx.outcomes.current(batch_id):
             if current.get(record.slot) == record.upload_id:
                 records[record.slot][record.stage] = record
+        letters = {it.slot: it.created_at for it in tx.failures.open_letters(batch_id)}
         return cls(
             batch=batch,
             essays=essays,
             records=records,
-            dead_letters={it.slot: it.created_at for it in tx.failures.open_letters(batch_id)},
-            waivers={waiver.slot: waiver.reason for waiver in tx.results.waivers(batch_id)},
+            dead_letters=letters,
+            # A waiver is about what was known then, not about a dead letter that came later.
+            waivers={
+                waiver.slot: waiver.reason
+                for waiver in tx.results.waivers(batch_id)
+                if waiver.slot not in letters or letters[waiver.slot] <= waiver.waived_at
+            },
             unplaced=tuple(tx.essays.uploads_of(batch_id, UploadStatus.EXCESS, UploadStatus.LATE)),
         )
 

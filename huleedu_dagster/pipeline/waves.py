@@ -62,12 +62,14 @@ def slots_up_to(last: str) -> list[str]:
     return [slot_id(number) for number in range(1, slot_number(last) + 1)]
 
 
-def closing_run_key(facts: BatchFacts, report_fingerprint: str) -> str:
+def closing_run_key(facts: BatchFacts, report_fingerprint: str, revision: int) -> str:
     """The run key of a batch's closing work.
 
     Args:
         facts: The batch.
         report_fingerprint: Hash of what there is to report.
+        revision: The last released revision, 0 before the first: facts that come back (a setting
+            changed and changed back) are work again, and the key of the first time is taken.
     """
     batch = facts.batch
-    return hash_of([batch.batch_id, report_fingerprint, batch.generation, batch.attempts])
+    return hash_of([batch.batch_id, report_fingerprint, revision, batch.generation, batch.attempts])

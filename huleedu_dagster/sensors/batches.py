@@ -72,8 +72,10 @@ def _request(tx: Transaction, facts: BatchFacts) -> RunRequest | None:
     # After a run that died, Dagster may not show what is stored: then it is emitted again.
     if facts.batch.attempts == 0 and note_if_reported(tx, batch_id):
         return None
+    released = tx.results.latest_release(batch_id)
+    revision = 0 if released is None else released.revision
     return RunRequest(
         partition_key=batch_id,
-        run_key=closing_run_key(facts, report_fingerprint(facts)),
+        run_key=closing_run_key(facts, report_fingerprint(facts), revision),
         tags={BATCH_TAG: batch_id, KIND_TAG: RunKind.CLOSING.value},
     )

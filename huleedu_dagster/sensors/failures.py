@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from dagster import (
     AssetKey,
+    DagsterEventType,
     DagsterInstance,
     DagsterRun,
     DagsterRunStatus,
@@ -23,13 +24,13 @@ from dagster import (
 )
 
 from huleedu_dagster.assets.batches import RELEASE, REPORT
+from huleedu_dagster.assets.shown import shown_data_version
 from huleedu_dagster.domain.ids import BATCH_LEVEL
 from huleedu_dagster.ledger.ledger import Ledger, Transaction
 from huleedu_dagster.pipeline.essays import record_attempt
 from huleedu_dagster.pipeline.results import report_fingerprint
 from huleedu_dagster.pipeline.views import BatchFacts
 from huleedu_dagster.resources.ledger import LedgerResource
-from huleedu_dagster.sensors.shown import shown_data_version
 from huleedu_dagster.sensors.tags import BATCH_TAG, KIND_TAG, RunKind, slots_of
 from huleedu_dagster.settings import Settings
 
@@ -48,8 +49,9 @@ def build_failure_sensor(settings: Settings) -> SensorDefinition:
     def failure_sensor(context: SensorEvaluationContext, ledger: LedgerResource) -> SensorResult:
         """Counts the runs that died without recording it."""
         records = _ended_badly(context.instance, context.cursor)
-        for record in records:
-            _count(context.instance, ledger.open(), record.dagster_run, settings.max_attempts)
+        for run in (it.dagster_run for it in records):
+            if BATCH_TAG in run.tags:
+                _count(context.instance, ledger.open(), run, settings.max_attempts)
         latest = max((it.update_timestamp for it in records), default=None)
         return SensorResult(cursor=latest.isoformat() if latest else context.cursor)
 
@@ -65,7 +67,7 @@ def _ended_badly(instance: DagsterInstance, cursor: str | None) -> list[RunRecor
         order_by="update_timestamp",
         ascending=True,
     )
-    return [it for it in found if BATCH_TAG in it.dagster_run.tags]
+    return list(found)
 
 
 def _count(instance: DagsterInstance, ledger: Ledger, run: DagsterRun, max_attempts: int) -> None:
@@ -76,7 +78,7 @@ def _count(instance: DagsterInstance, ledger: Ledger, run: DagsterRun, max_attem
         facts = BatchFacts.read(tx, batch_id)
         if run.tags.get(KIND_TAG) == RunKind.ESSAYS:
             slots = slots_of(run)
-        elif _shows_closing(instance, tx, facts):
+        elif _stopped_by_check(instance, run) or _shows_closing(instance, tx, facts):
             return
         else:
             slots = [BATCH_LEVEL]
@@ -101,6 +103,15 @@ def _ask_again(tx: Transaction, batch_id: str, slots: list[str]) -> None:
             tx.batches.touch(batch_id)
         elif slot not in dead:
             tx.essays.mark_due(batch_id, slot)
+
+
+def _stopped_by_check(instance: DagsterInstance, run: DagsterRun) -> bool:
+    """Whether the completeness check of this very run failed; the facts may be others by now."""
+    found = instance.get_records_for_run(
+        run.run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION
+    )
+    events = [it.event_log_entry.asset_check_evaluation for it in found.records]
+    return any(it is not None and not it.passed for it in events)
 
 
 def _shows_closing(instance: DagsterInstance, tx: Transaction, facts: BatchFacts) -> bool:

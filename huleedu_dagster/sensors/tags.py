@@ -25,5 +25,8 @@ def essay_run_config(slots: tuple[str, ...]) -> dict[str, Any]:
 
 def slots_of(run: DagsterRun) -> list[str]:
     """The slots that a run of essays was asked to compute."""
+    # A person may start a sensor's run again with another configuration; its tags stay.
     config: Any = run.run_config
-    return list(config["ops"][OP_NAME]["config"]["slots"])
+    for name in ("ops", OP_NAME, "config"):
+        config = config.get(name) or {}
+    return list(config.get("slots") or [])

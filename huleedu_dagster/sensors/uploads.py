@@ -24,6 +24,7 @@ from dagster import (
 
 from huleedu_dagster.assets.emission import REGISTRATION
 from huleedu_dagster.assets.registration import registration_event
+from huleedu_dagster.assets.shown import shown_data_version
 from huleedu_dagster.domain.registration import BatchSettings
 from huleedu_dagster.jobs import ESSAY_JOB
 from huleedu_dagster.ledger.ledger import Ledger
@@ -34,7 +35,6 @@ from huleedu_dagster.pipeline.intake import Intake
 from huleedu_dagster.pipeline.waves import Wave, plan_waves, slots_up_to
 from huleedu_dagster.resources.blobs import BlobStoreResource
 from huleedu_dagster.resources.ledger import LedgerResource
-from huleedu_dagster.sensors.shown import shown_data_version
 from huleedu_dagster.sensors.tags import BATCH_TAG, KIND_TAG, RunKind, essay_run_config, slots_of
 from huleedu_dagster.settings import Settings
 from huleedu_dagster.storage.port import BlobStore
@@ -78,11 +78,14 @@ def build_upload_sensor(settings: Settings, pipeline_version: str) -> SensorDefi
             unpublished = tx.batches.unpublished(_REGISTRATIONS_PER_TICK)
         idle = [it for it in due if (it.upload.batch_id, it.slot) not in busy]
         waves = plan_waves(idle, pipeline_version=pipeline_version)
+        known = list(context.instance.get_dynamic_partitions(ESSAY_DIMENSION))
+        new_slots = _new_slots(known, waves)
+        order = [*known, *new_slots]
         events = _publish(context.instance, found, unpublished)
         batch_ids = {it.batch_id for it in waves} | {it.batch_id for it in unpublished}
         return SensorResult(
-            run_requests=[_run_request(wave) for wave in waves],
-            dynamic_partitions_requests=_partitions(context.instance, batch_ids, waves),
+            run_requests=[_run_request(wave, order) for wave in waves],
+            dynamic_partitions_requests=_partitions(context.instance, batch_ids, new_slots),
             asset_events=events,
         )
 
@@ -114,15 +117,22 @@ def _cells_in_work(instance: DagsterInstance) -> set[tuple[str, str]]:
     return {(it.tags[BATCH_TAG], slot) for it in runs for slot in slots_of(it)}
 
 
-def _run_request(wave: Wave) -> RunRequest:
+def _new_slots(known: Sequence[str], waves: Sequence[Wave]) -> list[str]:
+    last = max((wave.last for wave in waves), default=None)
+    return [it for it in slots_up_to(last) if it not in known] if last else []
+
+
+def _run_request(wave: Wave, order: Sequence[str]) -> RunRequest:
+    # The range is one of Dagster's order, which is that in which the keys were added.
+    first, last = min(wave.slots, key=order.index), max(wave.slots, key=order.index)
     return RunRequest(
         run_key=wave.run_key,
         run_config=essay_run_config(wave.slots),
         tags={
             BATCH_TAG: wave.batch_id,
             KIND_TAG: RunKind.ESSAYS.value,
-            "dagster/asset_partition_range_start": str(cell_key(wave.batch_id, wave.first)),
-            "dagster/asset_partition_range_end": str(cell_key(wave.batch_id, wave.last)),
+            "dagster/asset_partition_range_start": str(cell_key(wave.batch_id, first)),
+            "dagster/asset_partition_range_end": str(cell_key(wave.batch_id, last)),
         },
     )
 
@@ -144,14 +154,11 @@ def _publish(
 
 
 def _partitions(
-    instance: DagsterInstance, batch_ids: Iterable[str], waves: Sequence[Wave]
+    instance: DagsterInstance, batch_ids: Iterable[str], new_slots: Sequence[str]
 ) -> list[AddDynamicPartitionsRequest]:
     new_batches = [
         it for it in sorted(batch_ids) if not instance.has_dynamic_partition(BATCH_DIMENSION, it)
     ]
-    last = max((wave.last for wave in waves), default=None)
-    known = set(instance.get_dynamic_partitions(ESSAY_DIMENSION))
-    new_slots = [it for it in slots_up_to(last) if it not in known] if last else []
     requests: list[AddDynamicPartitionsRequest] = []
     if new_batches:
         requests.append(BATCHES.build_add_request(new_batches))

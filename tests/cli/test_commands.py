@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -226,6 +228,27 @@ def test_a_wrong_request_is_one_sentence_and_exit_code_two(
     assert done.returncode == 2, done.stdout + done.stderr
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_lets_the_run_under_way_end_and_the_same_command_goes_on(
+    shell: Shell, tmp_path: Path
+) -> None:
+    folder = folder_of(tmp_path / "class", 12)
+    command = [sys.executable, "-m", "huleedu_dagster.cli.app", "run", str(folder), "--batch", "b1"]
+    environment = {**os.environ, "HULEEDU_HOME": str(shell.home)}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    runs = shell.home / "dagster/storage/history/runs"
+    until = time.monotonic() + 60
+    while not list(runs.glob("????????-*.db")) and time.monotonic() < until:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+
+    assert process.returncode == 130, errors
+    assert "the same command goes on" in errors
+    view = shell.json("run", folder, "--batch", "b1")
+    assert (view["status"], view["ready"]) == ("ready", 12)
+    assert _everything(shell.home)[0]["attempts"] == 0
 
 
 def test_more_essays_than_a_batch_can_have_are_refused_before_anything_is_stored(
