@@ -288,6 +288,16 @@ def test_a_folder_that_cannot_be_listed_is_never_an_empty_one(
     assert post.sweep() == Sweep(taken=2)
 
 
+def test_a_folder_that_is_still_copied_to_is_not_quiet(post: Post) -> None:
+    post.drop("class-a/1.txt", b"1")
+    post.drop("class-a/2.txt", b"2")
+    assert post.sweep(limit=1) == Sweep(taken=1, waiting=1)
+    post.shop.clock.advance(60)
+    assert post.sweep(limit=0) == Sweep(waiting=1)
+    with post.shop.ledger.read() as tx:
+        assert tx.batches.get("class-a").last_received_at == post.shop.clock.now
+
+
 def test_a_tick_takes_no_more_than_its_limit_over_all_batches(post: Post) -> None:
     for batch_id in ("class-a", "class-b"):
         for name in ("1.txt", "2.txt"):

@@ -86,18 +86,19 @@ def test_slots_are_filled_in_without_gaps() -> None:
     assert slots_up_to("e003") == ["e001", "e002", "e003"]
 
 
-def test_the_run_key_of_closing_work_changes_with_facts_attempt_and_replay(
+def test_the_run_key_of_closing_work_changes_with_facts_revision_attempt_and_replay(
     two: Workshop,
 ) -> None:
-    def key() -> str:
+    def key(revision: int = 0) -> str:
         facts = two.facts()
-        return closing_run_key(facts, report_fingerprint(facts))
+        return closing_run_key(facts, report_fingerprint(facts), revision)
 
     two.process_pending()
     two.close()
     keys = {key()}
     two.clock.advance(60)
     assert key() in keys
+    keys.add(key(revision=1))
     with two.ledger.write() as tx:
         tx.batches.set_attempts("class-a", 1, 0)
     keys.add(key())
@@ -106,7 +107,7 @@ def test_the_run_key_of_closing_work_changes_with_facts_attempt_and_replay(
     keys.add(key())
     two.receive("late.txt", b"late")
     keys.add(key())
-    assert len(keys) == 4
+    assert len(keys) == 5
 
 
 def test_each_part_of_the_code_changes_the_version_of_the_pipeline() -> None:
