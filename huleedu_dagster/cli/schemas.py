@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from huleedu_dagster.cli.common import Exit, JsonOption, fail, print_json
+from huleedu_dagster.cli.common import Exit, HomeOption, Installation, JsonOption, fail, print_json
 from huleedu_dagster.domain.schemas import published_schemas
 
 
@@ -14,9 +14,12 @@ def schemas(
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; fail if a file is not as it should be.")
     ] = False,
+    home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write the JSON Schema of every event. A published file is never overwritten."""
+    # Schemas are of the program, not of a home; the option is there as on every command.
+    Installation.at(home)
     found = published_schemas()
     changed = [
         name

@@ -136,42 +136,32 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         self._engines.close()
 
 
-class PooledSqliteRunStorage(SqliteRunStorage):
+class _Pooled:
+    """Gives a stock storage an engine that stays open."""
+
+    _conn_string: str
+    _engines: _Engines | None = None
+
+    @contextmanager
+    def connect(self) -> Iterator[sa.Connection]:
+        """A connection in a transaction."""
+        if self._engines is None:
+            self._engines = _Engines()
+        with self._engines.get(self._conn_string).connect() as connection, connection.begin():
+            yield connection
+
+    def dispose(self) -> None:
+        """Close the engine."""
+        if self._engines is not None:
+            self._engines.close()
+
+
+class PooledSqliteRunStorage(_Pooled, SqliteRunStorage):
     """Stock run storage with an open engine."""
 
-    _engines: _Engines | None = None
 
-    @contextmanager
-    def connect(self) -> Iterator[sa.Connection]:
-        """A connection in a transaction."""
-        if self._engines is None:
-            self._engines = _Engines()
-        with self._engines.get(self._conn_string).connect() as connection, connection.begin():
-            yield connection
-
-    def dispose(self) -> None:
-        """Close the engine."""
-        if self._engines is not None:
-            self._engines.close()
-
-
-class PooledSqliteScheduleStorage(SqliteScheduleStorage):
+class PooledSqliteScheduleStorage(_Pooled, SqliteScheduleStorage):
     """Stock schedule storage with an open engine."""
-
-    _engines: _Engines | None = None
-
-    @contextmanager
-    def connect(self) -> Iterator[sa.Connection]:
-        """A connection in a transaction."""
-        if self._engines is None:
-            self._engines = _Engines()
-        with self._engines.get(self._conn_string).connect() as connection, connection.begin():
-            yield connection
-
-    def dispose(self) -> None:
-        """Close the engine."""
-        if self._engines is not None:
-            self._engines.close()
 
 
 class PooledSqliteStorage(DagsterSqliteStorage):
