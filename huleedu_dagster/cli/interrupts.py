@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from huleedu_dagster.cli.common import Exit
 
@@ -33,13 +33,17 @@ def stop_asked() -> Iterator[threading.Event]:
         yield asked
     finally:
         over.set()
+        if watcher.is_alive():
+            # Wakes it, so that the end does not wait for its next look.
+            with suppress(ProcessLookupError):
+                signal.pthread_kill(watcher.ident or 0, signal.SIGINT)
         watcher.join()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _watch(asked: threading.Event, over: threading.Event) -> None:
     while not over.is_set():
-        if signal.sigtimedwait({signal.SIGINT}, _LOOK_SECONDS) is None:
+        if signal.sigtimedwait({signal.SIGINT}, _LOOK_SECONDS) is None or over.is_set():
             continue
         if asked.is_set():
             os._exit(Exit.INTERRUPTED)
