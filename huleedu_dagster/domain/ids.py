@@ -7,7 +7,6 @@ person's name or need quoting.
 import re
 import unicodedata
 import uuid
-from datetime import datetime
 from enum import StrEnum
 from pathlib import PurePosixPath
 
@@ -163,8 +162,3 @@ def is_ignored_path(path: str) -> bool:
 def suffix_of(path: str) -> str:
     """The lower-case suffix of a path without its dot, empty when there is none."""
     return PurePosixPath(path).suffix.removeprefix(".").lower()
-
-
-def batch_id_for(moment: datetime) -> str:
-    """A batch id for a class that came without one, readable and unlikely to be taken."""
-    return f"batch-{moment:%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:4]}"
