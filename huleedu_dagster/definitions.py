@@ -30,14 +30,7 @@ def build_resources(settings: Settings) -> dict[str, Any]:
     return {
         "ledger": LedgerResource(url=settings.resolved_ledger_url),
         "blobs": BlobStoreResource(folder=str(settings.blob_folder)),
-        "extractor": ExtractorResource(
-            workers=settings.extraction_workers,
-            recycle_tasks=settings.extraction_recycle_tasks,
-            memory_bytes=settings.extraction_memory_bytes,
-            cpu_seconds=settings.extraction_cpu_seconds,
-            wall_seconds=settings.extraction_wall_seconds,
-            open_files=settings.extraction_open_files,
-        ),
+        "extractor": ExtractorResource.of(settings),
         "speller": SpellerResource(),
     }
 
@@ -66,7 +59,11 @@ def build_defs(
     return Definitions(
         assets=[
             batch_registration,
-            build_essay_assets(versions, max_attempts=settings.max_attempts),
+            build_essay_assets(
+                versions,
+                max_attempts=settings.max_attempts,
+                parallel=settings.extraction_workers,
+            ),
             close_batch,
             batch_release,
             audit_report,

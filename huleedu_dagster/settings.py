@@ -30,6 +30,14 @@ class Settings(BaseSettings):
         extraction_wall_seconds: Time for reading one file in all, seconds; about three times the
             processor time, since a busy machine is not the file's fault.
         extraction_open_files: File descriptors of an extraction worker.
+        extraction_max_input_bytes: Largest file that is read, bytes; a larger one is kept and
+            rejected.
+        extraction_max_zip_members: Members of a docx or odt file.
+        extraction_max_part_bytes: Unpacked size of one part of a docx or odt file, bytes.
+        extraction_max_total_bytes: Unpacked size of all parts that are read of a file, bytes.
+        extraction_max_part_ratio: Unpacked to packed size of one part.
+        extraction_max_pdf_pages: Pages of a PDF.
+        extraction_max_output_chars: Characters of extracted text.
         spelling_revision: Free text; changing it declares all spelling results stale.
         language: Language of batches that nobody registered, ISO 639-1.
         min_words: Fewest words of an essay where the batch does not say.
@@ -57,6 +65,13 @@ class Settings(BaseSettings):
     extraction_cpu_seconds: int = Field(default=10, ge=1)
     extraction_wall_seconds: float = Field(default=30.0, gt=0)
     extraction_open_files: int = Field(default=64, ge=16)
+    extraction_max_input_bytes: int = Field(default=25 * 1024**2, ge=1)
+    extraction_max_zip_members: int = Field(default=2_000, ge=1)
+    extraction_max_part_bytes: int = Field(default=32 * 1024**2, ge=1)
+    extraction_max_total_bytes: int = Field(default=64 * 1024**2, ge=1)
+    extraction_max_part_ratio: int = Field(default=200, ge=1)
+    extraction_max_pdf_pages: int = Field(default=300, ge=1)
+    extraction_max_output_chars: int = Field(default=2_000_000, ge=1)
     spelling_revision: str = ""
     language: str = "en"
     min_words: int = Field(default=5, ge=0)

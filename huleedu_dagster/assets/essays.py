@@ -5,6 +5,8 @@ raises once at the end. This module only asks the pipeline and yields what it di
 """
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,12 +79,16 @@ class EssayRunConfig(Config):
     slots: list[str] = Field(default_factory=list)
 
 
-def build_essay_assets(versions: CodeVersions, *, max_attempts: int) -> AssetsDefinition:
+def build_essay_assets(
+    versions: CodeVersions, *, max_attempts: int, parallel: int
+) -> AssetsDefinition:
     """The essay assets with the code versions of this installation.
 
     Args:
         versions: Code version of each stage.
         max_attempts: Failures of infrastructure after which an essay becomes a dead letter.
+        parallel: Essays that a run works on at the same time; as many as files can be read at
+            the same time.
     """
     specs = [
         AssetSpec(
@@ -116,13 +122,27 @@ def build_essay_assets(versions: CodeVersions, *, max_attempts: int) -> AssetsDe
     ) -> Iterator[Any]:
         tools = Tools(blobs.open(), extractor.open(), speller.open(), versions)
         pipeline = EssayPipeline(ledger.open(), tools, max_attempts=max_attempts)
-        yield from _run(context, config, pipeline)
+        with _threads(parallel) as threads:
+            yield from _run(context, config, pipeline, threads)
 
     return essays
 
 
+@contextmanager
+def _threads(parallel: int) -> Iterator[ThreadPoolExecutor]:
+    threads = ThreadPoolExecutor(parallel, thread_name_prefix="essay")
+    try:
+        yield threads
+    finally:
+        # An interrupted run finishes the essays under way and begins no other.
+        threads.shutdown(cancel_futures=True)
+
+
 def _run(
-    context: AssetExecutionContext, config: EssayRunConfig, pipeline: EssayPipeline
+    context: AssetExecutionContext,
+    config: EssayRunConfig,
+    pipeline: EssayPipeline,
+    threads: ThreadPoolExecutor,
 ) -> Iterator[AssetMaterialization | AssetCheckEvaluation]:
     stages = frozenset(Stage(key.to_user_string()) for key in context.selected_asset_keys)
     failed: list[str] = []
@@ -134,7 +154,7 @@ def _run(
         yield from no_essay_events(batch_id, [it for it in slots if it not in found], stages)
         if batch is not None and stages:
             settings = batch.registration.settings
-            passes = _Passes(context, config, pipeline, settings, stages, failed)
+            passes = _Passes(context, config, pipeline, threads, settings, stages, failed)
             yield from passes.events(batch_id, essays)
         yield from essay_evaluations(context.selected_asset_check_keys, pipeline, essays, failed)
     _raise_once(failed)
@@ -147,6 +167,7 @@ class _Passes:
     context: AssetExecutionContext
     config: EssayRunConfig
     pipeline: EssayPipeline
+    threads: ThreadPoolExecutor
     settings: BatchSettings
     stages: frozenset[Stage]
     failed: list[str]
@@ -159,30 +180,36 @@ class _Passes:
         pointer = latest_pointers(instance, REGISTRATION, {batch_id}).get(batch_id)
         emission = BatchEmission(instance, batch_id, version, self.stages, pointer)
         for start in range(0, len(essays), _WAVE):
-            found = [(it, self.of(it)) for it in essays[start : start + _WAVE]]
+            begun = [(it, self.begin(it)) for it in essays[start : start + _WAVE]]
+            found = [(essay, self.outcome(essay, future)) for essay, future in begun]
             done = [(essay, result) for essay, result in found if result is not None]
             yield from emission.events([result for _, result in done])
             # A run of some stages leaves an essay shown if it was, and due if it was.
             shown = [it.slot for it, result in done if emission.shows_all(result) or not it.due]
             self.pipeline.mark_shown(batch_id, shown)
 
-    def of(self, essay: Essay) -> EssayResult | None:
-        """What came out for one essay, `None` if it failed or was superseded."""
+    def begin(self, essay: Essay) -> Future[EssayResult]:
+        """Start a pass over one essay, or the reading of what is stored of it."""
         asked = essay.slot in self.config.slots and essay.pending
         if self.config.slots and not asked and not self.config.force:
-            return self.pipeline.stored(essay)
+            return self.threads.submit(self.pipeline.stored, essay)
+        return self.threads.submit(
+            self.pipeline.process, self.settings, essay, self.stages, force=self.config.force
+        )
+
+    def outcome(self, essay: Essay, future: Future[EssayResult]) -> EssayResult | None:
+        """What came out for one essay, `None` if it failed or was superseded."""
         log = EssayLog(self.context.log, essay, run_id=self.context.run.run_id)
         try:
-            with log.timed():
-                return self.pipeline.process(
-                    self.settings, essay, self.stages, force=self.config.force
-                )
+            result = future.result()
         except SupersededError:
             return None
         except Exception as error:
             self.failed.append(str(cell_key(essay.upload.batch_id, essay.slot)))
             _record(self.pipeline, essay, self.context.run.run_id, error, log)
             return None
+        log.done(result.duration_ms)
+        return result
 
 
 def _record(

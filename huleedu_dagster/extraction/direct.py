@@ -1,13 +1,15 @@
 """The extractor that works in its own process; a hang or a crash of a parser is not caught."""
 
+from dataclasses import asdict
 from functools import cached_property
 from importlib.metadata import version as installed_version
 
+from huleedu_dagster.domain.keys import hash_of
 from huleedu_dagster.extraction.dispatch import extract_bytes
 from huleedu_dagster.extraction.limits import ExtractionLimits
 from huleedu_dagster.extraction.port import Extraction
 
-READER_REVISION = 1
+READER_REVISION = 2
 """Raised by hand whenever a change to a reader changes the text of some file."""
 
 _LIBRARIES = (
@@ -30,9 +32,13 @@ class DirectExtractor:
 
     @cached_property
     def version(self) -> str:
-        """Revision of the readers and versions of their libraries, without importing them."""
+        """Revision of the readers, versions of their libraries, and a hash of the limits.
+
+        The limits belong to it because what was too large under one limit may fit another.
+        """
         libraries = (f"{name}={installed_version(name)}" for name in _LIBRARIES)
-        return f"readers={READER_REVISION} {' '.join(libraries)}"
+        limits = hash_of(asdict(self._limits))[:8]
+        return f"readers={READER_REVISION} {' '.join(libraries)} limits={limits}"
 
     def extract(self, data: bytes, suffix: str) -> Extraction:
         """Extract the text of `data`; see `Extractor.extract`. Never raises for bad input."""

@@ -1,9 +1,6 @@
 """Log lines about essays, with the same keys everywhere and never a text, file or person's name."""
 
 import logging
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from huleedu_dagster.ledger.records import Essay
 
@@ -27,13 +24,13 @@ class EssayLog:
             "phase": "essay",
         }
 
-    @contextmanager
-    def timed(self) -> Iterator[None]:
-        """Log how long a pass took; nothing is logged when it raises."""
-        started = time.perf_counter()
-        yield
-        duration = round((time.perf_counter() - started) * 1000)
-        self._write(logging.DEBUG, status="done", duration_ms=duration)
+    def done(self, duration_ms: int) -> None:
+        """Log that a pass ended.
+
+        Args:
+            duration_ms: How long it took, milliseconds.
+        """
+        self._write(logging.DEBUG, status="done", duration_ms=duration_ms)
 
     def failed(self, reason: str, *, dead: bool) -> None:
         """Log a failure of infrastructure by the name of its class.

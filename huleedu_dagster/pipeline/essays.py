@@ -4,6 +4,7 @@ Order of writing: blobs, then ledger and outbox in one transaction; Dagster's ev
 from what is returned here.
 """
 
+import time
 from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass
 
@@ -31,15 +32,17 @@ class EssayResult:
     Attributes:
         records: The record of every stage up to the last that was asked for.
         computed: Stages whose work was done now; the others were done before under their key.
+        duration_ms: How long the pass took, milliseconds.
     """
 
     slot: str
     records: Mapping[Stage, StageRecord]
     computed: frozenset[Stage]
+    duration_ms: int = 0
 
 
 class EssayPipeline:
-    """Takes essays through their stages.
+    """Takes essays through their stages; safe to share between threads.
 
     Args:
         ledger: Where outcomes go.
@@ -78,6 +81,7 @@ class EssayPipeline:
             OSError: The store or the extractor cannot be reached.
             sqlalchemy.exc.SQLAlchemyError: The ledger cannot be reached.
         """
+        started = time.perf_counter()
         upload = essay.upload
         with self.ledger.read() as tx:
             history = tx.outcomes.history(upload.batch_id, essay.slot)
@@ -106,7 +110,9 @@ class EssayPipeline:
             stale = [it for it in work.records.values() if kept.get(it.stage) != it]
             if computed or stale or essay.pending:
                 self._commit(settings, essay, work, computed)
-        return EssayResult(essay.slot, work.records, frozenset(it.stage for it in computed))
+        duration_ms = round((time.perf_counter() - started) * 1000)
+        stages_computed = frozenset(it.stage for it in computed)
+        return EssayResult(essay.slot, work.records, stages_computed, duration_ms)
 
     def mark_shown(self, batch_id: str, slots: Collection[str]) -> None:
         """Note that Dagster has stored the events of all stages of these slots.

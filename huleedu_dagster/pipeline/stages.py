@@ -7,7 +7,6 @@ under its materialization key; what is done is not done again.
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 from huleedu_dagster.domain.ids import ContentType, derived_blob_key, suffix_of
@@ -60,6 +59,10 @@ class EssayWork:
         self._settings = settings
         self._essay = essay
         self.records: dict[Stage, StageRecord] = dict(so_far)
+        # Not `cached_property`: before Python 3.12 one lock of all instances is held for the
+        # whole read, and essays would wait for each other.
+        self._read_bytes: bytes | None = None
+        self._read_text: str | None = None
 
     def key(self, stage: Stage) -> str:
         """The materialization key of a stage, from its inputs as they are now."""
@@ -105,15 +108,20 @@ class EssayWork:
         self.records[stage] = record
         return record
 
-    @cached_property
+    @property
     def _raw_bytes(self) -> bytes:
-        upload = self._essay.upload
-        return self._tools.blobs.get(upload.blob_key, upload.sha256)
+        if self._read_bytes is None:
+            upload = self._essay.upload
+            self._read_bytes = self._tools.blobs.get(upload.blob_key, upload.sha256)
+        return self._read_bytes
 
-    @cached_property
+    @property
     def _text(self) -> str:
-        record = self.records[Stage.EXTRACTED_PLAINTEXT]
-        return self._tools.blobs.get(str(record.blob_key), record.data_version).decode()
+        if self._read_text is None:
+            record = self.records[Stage.EXTRACTED_PLAINTEXT]
+            data = self._tools.blobs.get(str(record.blob_key), record.data_version)
+            self._read_text = data.decode()
+        return self._read_text
 
     def _raw_upload(self) -> _Finding:
         upload = self._essay.upload
@@ -131,7 +139,7 @@ class EssayWork:
             rest = {"code": found.code, "transient": found.transient, "details": details}
             return _Finding(StageOutcome.REJECTED, hash_of(["rejected", found.code]), rest)
         digest, key = self._store(ContentType.EXTRACTED_PLAINTEXT, found.text)
-        self.__dict__["_text"] = found.text
+        self._read_text = found.text
         details["characters"] = len(found.text)
         return _Finding(StageOutcome.ACCEPTED, digest, {"blob_key": key, "details": details})
 

@@ -1,49 +1,58 @@
 """The extractor as a Dagster resource."""
 
+from dataclasses import fields
 from functools import cache
 
 from dagster import ConfigurableResource
 
+from huleedu_dagster.extraction.limits import ExtractionLimits
 from huleedu_dagster.extraction.port import Extractor
 from huleedu_dagster.extraction.sandbox import SandboxedExtractor
 from huleedu_dagster.extraction.sandbox_limits import SandboxLimits
+from huleedu_dagster.settings import Settings
 
-_STANDARD = SandboxLimits()
+_FILE = ExtractionLimits()
+_SANDBOX = SandboxLimits()
 
 
 class ExtractorResource(ConfigurableResource[Extractor]):
-    """Gives the extractor that reads in worker processes; see `SandboxLimits` for the fields.
+    """Gives the extractor that reads in worker processes.
 
-    Attributes:
-        workers: Files that are read at the same time, at most.
-        recycle_tasks: Files after which a worker is replaced.
-        memory_bytes: Memory of a worker for one file, bytes.
-        cpu_seconds: Processor time for one file, whole seconds.
-        wall_seconds: Time for one file in all, seconds.
-        open_files: File descriptors of a worker.
+    Its fields are those of `SandboxLimits` and of `ExtractionLimits`, with their defaults; the
+    setting of a field has its name after `extraction_`.
     """
 
-    workers: int = _STANDARD.workers
-    recycle_tasks: int = _STANDARD.recycle_tasks
-    memory_bytes: int = _STANDARD.memory_bytes
-    cpu_seconds: int = _STANDARD.cpu_seconds
-    wall_seconds: float = _STANDARD.wall_seconds
-    open_files: int = _STANDARD.open_files
+    workers: int = _SANDBOX.workers
+    recycle_tasks: int = _SANDBOX.recycle_tasks
+    memory_bytes: int = _SANDBOX.memory_bytes
+    cpu_seconds: int = _SANDBOX.cpu_seconds
+    wall_seconds: float = _SANDBOX.wall_seconds
+    open_files: int = _SANDBOX.open_files
+    max_input_bytes: int = _FILE.max_input_bytes
+    max_zip_members: int = _FILE.max_zip_members
+    max_part_bytes: int = _FILE.max_part_bytes
+    max_total_bytes: int = _FILE.max_total_bytes
+    max_part_ratio: int = _FILE.max_part_ratio
+    max_pdf_pages: int = _FILE.max_pdf_pages
+    max_output_chars: int = _FILE.max_output_chars
+
+    @classmethod
+    def of(cls, settings: Settings) -> "ExtractorResource":
+        """The resource with the limits of an installation."""
+        return cls(**{name: getattr(settings, f"extraction_{name}") for name in cls.model_fields})
 
     def open(self) -> Extractor:
         """The extractor, one for all runs of a process; its workers start with the first file."""
         return _open(
-            SandboxLimits(
-                workers=self.workers,
-                recycle_tasks=self.recycle_tasks,
-                memory_bytes=self.memory_bytes,
-                cpu_seconds=self.cpu_seconds,
-                wall_seconds=self.wall_seconds,
-                open_files=self.open_files,
-            )
+            ExtractionLimits(**self._fields_of(ExtractionLimits)),
+            SandboxLimits(**self._fields_of(SandboxLimits)),
         )
+
+    def _fields_of(self, kind: type[ExtractionLimits] | type[SandboxLimits]) -> dict[str, int]:
+        names = {it.name for it in fields(kind)} & set(type(self).model_fields)
+        return {name: getattr(self, name) for name in names}
 
 
 @cache
-def _open(sandbox: SandboxLimits) -> Extractor:
-    return SandboxedExtractor(sandbox=sandbox)
+def _open(limits: ExtractionLimits, sandbox: SandboxLimits) -> Extractor:
+    return SandboxedExtractor(limits, sandbox)
