@@ -20,10 +20,10 @@ def broken_member(members: Mapping[str, bytes], name: str, *, harm: str = "bytes
     Args:
         members: What is in it.
         name: The member to damage.
-        harm: `bytes` (its checksum does not fit), `lzma` (its packed data cannot be unpacked) or
+        harm: `bytes` (its checksum does not fit), `packed` (its packed data cannot be unpacked) or
             `name` (its local header holds a name that is not UTF-8).
     """
-    compression = zipfile.ZIP_LZMA if harm == "lzma" else zipfile.ZIP_STORED
+    compression = zipfile.ZIP_DEFLATED if harm == "packed" else zipfile.ZIP_STORED
     shown = {("å" + it if harm == "name" else it): data for it, data in members.items()}
     damaged = bytearray(zipped(shown, compression=compression))
     with zipfile.ZipFile(io.BytesIO(damaged)) as archive:
@@ -33,8 +33,8 @@ def broken_member(members: Mapping[str, bytes], name: str, *, harm: str = "bytes
         damaged[start : start + 2] = b"\xff\xff"
         return bytes(damaged)
     start += len(name.encode())
-    if harm == "lzma":
-        damaged[start + 9 : start + 20] = b"\xff" * 11
+    if harm == "packed":
+        damaged[start : start + 11] = b"\xff" * 11
     else:
         damaged[start] ^= 0xFF
     return bytes(damaged)

@@ -137,7 +137,7 @@ def test_litter_packed_on_windows_is_no_essay(tmp_path: Path) -> None:
     assert content(members(path)) == {"Ida/a.txt": b"a"}
 
 
-@pytest.mark.parametrize("harm", ["bytes", "lzma", "name"])
+@pytest.mark.parametrize("harm", ["bytes", "packed", "name"])
 def test_a_damaged_file_of_an_archive_cannot_be_read(tmp_path: Path, harm: str) -> None:
     data = broken_member({"a.txt": b"some text, long enough to be damaged" * 9}, "a.txt", harm=harm)
     found = members(archive(tmp_path, data))
@@ -164,3 +164,14 @@ def test_a_file_that_is_gone_cannot_be_read(tmp_path: Path) -> None:
         found.read()
     with pytest.raises(UnreadableFileError):
         archive_members(tmp_path / "gone.zip", max_bytes=LIMIT)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_archive_packed_in_a_way_that_cannot_be_bounded_is_handed_in_as_one_file(
+    tmp_path: Path, method: int
+) -> None:
+    path = tmp_path / "class.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("essay.txt", "An essay about the sea. " * 50)
+    [source] = sources_of(path, max_bytes=10_000)
+    assert (source.path, source.read()) == ("class.zip", path.read_bytes())
