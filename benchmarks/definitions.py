@@ -25,4 +25,5 @@ def defs() -> Definitions:
     """The definitions of the installation that the environment describes."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PreviewWarning)
-        return build_defs(Settings(), {"speller": CheapSpellerResource()})
+        settings = Settings()
+        return build_defs(settings, {"speller": CheapSpellerResource.of(settings)})

@@ -76,9 +76,7 @@ def run_loop(home: Path, essays: Path) -> None:
     """What `huleedu run` does, one essay after the other, without Dagster."""
     installation = Installation.at(home)
     settings, ledger = installation.settings, installation.ledger
-    lifecycle.register(
-        ledger, BATCH, settings=installation.batch_settings(), expected_essay_count=COUNT
-    )
+    lifecycle.register(ledger, BATCH, settings=settings.batch_settings, expected_essay_count=COUNT)
     sources = sources_of(essays, max_bytes=settings.max_upload_bytes)
     intake = installation.intake
     receipts = [intake.receive(BATCH, it.path, it.read()) for it in sources]

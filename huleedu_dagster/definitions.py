@@ -31,7 +31,7 @@ def build_resources(settings: Settings) -> dict[str, Any]:
         "ledger": LedgerResource(url=settings.resolved_ledger_url),
         "blobs": BlobStoreResource(folder=str(settings.blob_folder)),
         "extractor": ExtractorResource.of(settings),
-        "speller": SpellerResource(),
+        "speller": SpellerResource.of(settings),
     }
 
 

@@ -1,11 +1,19 @@
 """All settings of an installation, in one place: environment (`HULEEDU_…`), `.env`, defaults."""
 
+import os
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from huleedu_dagster.domain.ids import MAX_SLOTS
+from huleedu_dagster.domain.registration import BatchSettings
+
+
+def _user_cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "huleedu-dagster"
 
 
 class Settings(BaseSettings):
@@ -38,8 +46,14 @@ class Settings(BaseSettings):
         extraction_max_part_ratio: Unpacked to packed size of one part.
         extraction_max_pdf_pages: Pages of a PDF.
         extraction_max_output_chars: Characters of extracted text.
+        spelling_engine: `index`, or `reference` for pyspellchecker itself, which is exact and slow.
+        spelling_cache: Folder with the indexes of dictionaries, shared by installations and built
+            on first use.
         spelling_revision: Free text; changing it declares all spelling results stale.
+        dictionaries: Folder with dictionaries of one's own (`sv.json.gz`), for other languages.
+        word_list: File with words that are right in every batch, one for each line.
         language: Language of batches that nobody registered, ISO 639-1.
+        variety: Variety of that language whose spelling alone is right (`en-GB`); all when empty.
         min_words: Fewest words of an essay where the batch does not say.
         max_words: Most words of an essay where the batch does not say.
     """
@@ -72,15 +86,30 @@ class Settings(BaseSettings):
     extraction_max_part_ratio: int = Field(default=200, ge=1)
     extraction_max_pdf_pages: int = Field(default=300, ge=1)
     extraction_max_output_chars: int = Field(default=2_000_000, ge=1)
+    spelling_engine: Literal["index", "reference"] = "index"
+    spelling_cache: Path = Field(default_factory=_user_cache)
     spelling_revision: str = ""
+    dictionaries: Path | None = None
+    word_list: Path | None = None
     language: str = "en"
+    variety: str = ""
     min_words: int = Field(default=5, ge=0)
     max_words: int = Field(default=10_000, ge=1)
 
-    @field_validator("home")
+    @field_validator("home", "spelling_cache", "dictionaries", "word_list")
     @classmethod
-    def _home_is_absolute(cls, value: Path) -> Path:
-        return value.expanduser().resolve()
+    def _paths_are_absolute(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().resolve()
+
+    @property
+    def batch_settings(self) -> BatchSettings:
+        """The settings of a batch of which nothing was said."""
+        return BatchSettings(
+            language=self.language,
+            variety=self.variety,
+            min_words=self.min_words,
+            max_words=self.max_words,
+        )
 
     @property
     def blob_folder(self) -> Path:

@@ -10,11 +10,14 @@ from tests.support.no_network import forbid_outbound
 from tests.support.world import World
 
 _SITE = Path(__file__).parent / "support" / "site"
+_INDEXES = Path(__file__).parents[1] / ".test-cache" / "spelling"
 
 
 def pytest_configure() -> None:
     """Refuse connections that leave this machine, here and in every Python process of a test."""
     forbid_outbound()
+    # Indexes are built once for a checkout, and not in the cache of whoever runs the tests.
+    os.environ.setdefault("HULEEDU_SPELLING_CACHE", str(_INDEXES))
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_SITE), before)))
 

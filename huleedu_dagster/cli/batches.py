@@ -2,11 +2,22 @@
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from huleedu_dagster.cli.batch_options import (
+    ApplyOption,
+    ExpectedOption,
+    LanguageOption,
+    MaxWordsOption,
+    MinWordsOption,
+    VarietyOption,
+    Wanted,
+    WordListOption,
+    check_language,
+    words_of,
+)
 from huleedu_dagster.cli.common import (
     Exit,
     HomeOption,
@@ -17,15 +28,7 @@ from huleedu_dagster.cli.common import (
     print_json,
 )
 from huleedu_dagster.cli.essay_text import print_essay
-from huleedu_dagster.cli.run import (
-    ExpectedOption,
-    LanguageOption,
-    MaxWordsOption,
-    MinWordsOption,
-    WordListOption,
-    check_count,
-    check_language,
-)
+from huleedu_dagster.cli.run import check_count
 from huleedu_dagster.cli.tables import print_batch, print_rows
 from huleedu_dagster.cli.work import work_and_export
 from huleedu_dagster.pipeline import lifecycle
@@ -42,9 +45,11 @@ def register(
     batch: BatchArgument,
     expected: ExpectedOption = None,
     language: LanguageOption = None,
+    variety: VarietyOption = None,
     min_words: MinWordsOption = None,
     max_words: MaxWordsOption = None,
     word_list: WordListOption = None,
+    apply: ApplyOption = None,
     deadline: Annotated[
         datetime | None,
         typer.Option("--deadline", help="When the batch closes, in UTC: 2026-12-01T23:59:00."),
@@ -63,16 +68,16 @@ def register(
 ) -> None:
     """Register a batch before its files come, or change its settings."""
     installation = Installation.at(home)
+    words = words_of(word_list)
+    wanted = Wanted(language, variety, min_words, max_words, apply, words)
     if update:
         if any(it is not None for it in (expected, deadline, timeout)):
-            fail("only language, limits and word list can be changed", Exit.USAGE)
-        _update(installation, batch, language, min_words, max_words, word_list)
+            fail("only what spelling and validation follow can be changed", Exit.USAGE)
+        _update(installation, batch, wanted)
         _print_registered(installation, batch, as_json=as_json)
         return
-    settings = installation.batch_settings(
-        language=language, min_words=min_words, max_words=max_words, word_list=word_list
-    )
-    check_language(settings.language)
+    settings = wanted.over(installation.settings.batch_settings)
+    check_language(installation, settings.language)
     check_count(installation, expected or 0)
     if not lifecycle.register(
         installation.ledger,
@@ -173,26 +178,12 @@ def events(
         typer.echo(json.dumps(envelope, ensure_ascii=False, sort_keys=True))
 
 
-def _update(
-    installation: Installation,
-    batch: str,
-    language: str | None,
-    min_words: int | None,
-    max_words: int | None,
-    word_list: Path | None,
-) -> None:
+def _update(installation: Installation, batch: str, wanted: Wanted) -> None:
     """Change what is given and leave the rest of the settings as they are."""
     with installation.ledger.read() as tx:
         before = tx.batches.get(batch).registration.settings
-    settings = installation.batch_settings(
-        language=language or before.language,
-        min_words=before.min_words if min_words is None else min_words,
-        max_words=before.max_words if max_words is None else max_words,
-        word_list=word_list,
-    )
-    if word_list is None:
-        settings = settings.model_copy(update={"word_list": before.word_list})
-    check_language(settings.language)
+    settings = wanted.over(before)
+    check_language(installation, settings.language)
     lifecycle.change_settings(installation.ledger, batch, settings)
 
 

@@ -11,7 +11,6 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from huleedu_dagster.domain.completeness import BatchStatus
-from huleedu_dagster.domain.registration import BatchSettings
 from huleedu_dagster.ledger.ledger import Ledger
 from huleedu_dagster.pipeline.intake import Intake
 from huleedu_dagster.pipeline.views import BatchFacts, BatchView, batch_view
@@ -75,33 +74,6 @@ class Installation:
         """
         with self.ledger.read() as tx:
             return batch_view(BatchFacts.read(tx, batch_id), tx.now)
-
-    def batch_settings(
-        self,
-        *,
-        language: str | None = None,
-        min_words: int | None = None,
-        max_words: int | None = None,
-        word_list: Path | None = None,
-    ) -> BatchSettings:
-        """Settings of a batch: what was asked for, and defaults for the rest.
-
-        Raises:
-            pydantic.ValidationError: A value is out of range.
-            OSError: The word list cannot be read.
-        """
-        words = _words(word_list) if word_list else []
-        given = {"language": language, "min_words": min_words, "max_words": max_words}
-        defaults = {name: getattr(self.settings, name) for name in given}
-        chosen = {name: defaults[name] if it is None else it for name, it in given.items()}
-        return BatchSettings(**chosen, word_list=tuple(words))
-
-
-def _words(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8-sig").split()
-    except UnicodeDecodeError:
-        fail(f"the word list {path} is not text in UTF-8", Exit.USAGE)
 
 
 def exit_code(status: BatchStatus) -> Exit:

@@ -89,7 +89,7 @@ def _examine(installation: Installation) -> Iterator[Check]:
     yield _guarded("names in the inbox", lambda: _inbox_names(settings))
     yield _guarded("files in the inbox", lambda: _inbox_files(settings))
     yield from _server(settings)
-    yield from _versions()
+    yield from _versions(settings)
     if ledger.ok and _ledger_exists(settings):
         yield _guarded("dead letters", lambda: _dead_letters(installation))
         yield _guarded("batches to close", lambda: _overdue(installation))
@@ -225,14 +225,14 @@ def _heartbeat(record: ServerRecord | None) -> Check:
     return Check(name, ok=True, found=f"{max(age, 0):.0f} s ago, pages on port {record.port}")
 
 
-def _versions() -> Iterator[Check]:
+def _versions(settings: Settings) -> Iterator[Check]:
     from huleedu_dagster.resources.extractor import ExtractorResource
     from huleedu_dagster.resources.speller import SpellerResource
 
     for library in ("huleedu-dagster", "dagster", "pyspellchecker"):
         yield Check(library, ok=True, found=installed_version(library))
-    yield Check("extraction", ok=True, found=ExtractorResource().open().version)
-    yield Check("spelling", ok=True, found=SpellerResource().open().version)
+    yield Check("extraction", ok=True, found=ExtractorResource.of(settings).open().version)
+    yield Check("spelling", ok=True, found=SpellerResource.of(settings).open().version)
 
 
 def _dead_letters(installation: Installation) -> Check:

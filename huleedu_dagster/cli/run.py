@@ -1,12 +1,23 @@
 """`huleedu run`, `submit` and `demo`: handing in files from folders, archives and single files."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from huleedu_dagster.cli.batch_options import (
+    ApplyOption,
+    ExpectedOption,
+    LanguageOption,
+    MaxWordsOption,
+    MinWordsOption,
+    VarietyOption,
+    Wanted,
+    WordListOption,
+    check_language,
+    words_of,
+)
 from huleedu_dagster.cli.common import (
     Exit,
     HomeOption,
@@ -20,8 +31,6 @@ from huleedu_dagster.cli.tables import print_batch, print_rows
 from huleedu_dagster.cli.work import work_and_export
 from huleedu_dagster.domain.completeness import ClosedBy
 from huleedu_dagster.domain.ids import InvalidIdError, check_batch_id, essay_path
-from huleedu_dagster.domain.registration import BatchSettings
-from huleedu_dagster.ledger.records import Batch
 from huleedu_dagster.pipeline.intake import Receipt
 from huleedu_dagster.pipeline.lifecycle import close, register
 from huleedu_dagster.pipeline.sources import Source, UnreadableFileError, sources_of
@@ -30,22 +39,6 @@ FilesArgument = Annotated[
     list[Path], typer.Argument(help="Folders, zip archives or files, one file an essay.")
 ]
 BatchOption = Annotated[str, typer.Option("--batch", help="Id of the batch.")]
-ExpectedOption = Annotated[
-    int | None, typer.Option("--expected", min=1, help="How many essays there should be, up to 99.")
-]
-LanguageOption = Annotated[
-    str | None, typer.Option("--language", help="Language of the essays, such as en or de.")
-]
-MinWordsOption = Annotated[
-    int | None, typer.Option("--min-words", min=0, help="Fewest words of an essay.")
-]
-MaxWordsOption = Annotated[
-    int | None, typer.Option("--max-words", min=1, help="Most words of an essay.")
-]
-WordListOption = Annotated[
-    Path | None,
-    typer.Option("--word-list", exists=True, dir_okay=False, help="File with words to accept."),
-]
 DEMO_BATCH = "demo"
 
 
@@ -60,9 +53,11 @@ def run(
     batch: BatchOption,
     expected: ExpectedOption = None,
     language: LanguageOption = None,
+    variety: VarietyOption = None,
     min_words: MinWordsOption = None,
     max_words: MaxWordsOption = None,
     word_list: WordListOption = None,
+    apply: ApplyOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -70,8 +65,9 @@ def run(
     installation = Installation.at(home)
     sources = _sources(installation, files)
     check_count(installation, len(sources) if expected is None else expected)
-    wanted = {"language": language, "min_words": min_words, "max_words": max_words}
-    _ensure_registered(installation, batch, expected, wanted, word_list)
+    words = words_of(word_list)
+    wanted = Wanted(language, variety, min_words, max_words, apply, words)
+    _ensure_registered(installation, batch, expected, wanted)
     handed_in = _hand_in(installation, batch, sources, reopen=True)
     close(installation.ledger, batch, ClosedBy.REQUEST)
     view, folder = work_and_export(installation, batch)
@@ -163,57 +159,28 @@ def check_count(installation: Installation, count: int) -> None:
 
 
 def _ensure_registered(
-    installation: Installation,
-    batch_id: str,
-    expected: int | None,
-    wanted: Mapping[str, object],
-    word_list: Path | None,
+    installation: Installation, batch_id: str, expected: int | None, wanted: Wanted
 ) -> None:
     check_batch_id(batch_id)
-    settings = installation.batch_settings(**wanted, word_list=word_list)  # type: ignore[arg-type]
-    check_language(settings.language)
+    settings = wanted.over(installation.settings.batch_settings)
+    check_language(installation, settings.language)
     if register(installation.ledger, batch_id, settings=settings, expected_essay_count=expected):
         return
     with installation.ledger.read() as tx:
-        found = tx.batches.get(batch_id)
-    differing = _differing(found, expected, wanted, settings if word_list else None)
+        registration = tx.batches.get(batch_id).registration
+    differing = [
+        name.replace("_", " ")
+        for name in wanted.spoken_of
+        if getattr(registration.settings, name) != getattr(settings, name)
+    ]
+    if expected is not None and registration.expected_essay_count != expected:
+        differing.append("expected count")
     if differing:
         fail(
             f"batch {batch_id} is registered with another {', '.join(differing)}; "
             "change its settings with `huleedu register --update`",
             Exit.USAGE,
         )
-
-
-def check_language(language: str) -> None:
-    """End the command if essays in this language cannot be checked."""
-    from huleedu_dagster.spelling.reference import ReferenceSpeller
-
-    known = ReferenceSpeller().languages
-    if language not in known:
-        fail(
-            f"spelling can be checked in {', '.join(sorted(known))}, not in {language!r}",
-            Exit.USAGE,
-        )
-
-
-def _differing(
-    batch: Batch,
-    expected: int | None,
-    wanted: Mapping[str, object],
-    with_words: BatchSettings | None,
-) -> list[str]:
-    registration = batch.registration
-    names = [
-        name
-        for name, value in wanted.items()
-        if value is not None and getattr(registration.settings, name) != value
-    ]
-    if expected is not None and registration.expected_essay_count != expected:
-        names.append("expected count")
-    if with_words is not None and registration.settings.word_list != with_words.word_list:
-        names.append("word list")
-    return names
 
 
 def _hand_in(

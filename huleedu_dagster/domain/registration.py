@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime
+from enum import StrEnum
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -9,6 +10,16 @@ from huleedu_dagster.domain.ids import MAX_SLOTS
 from huleedu_dagster.domain.keys import hash_of
 
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
+_VARIETY = re.compile(r"([a-z]{2,3})-[A-Z]{2}")
+
+
+class ApplyCorrections(StrEnum):
+    """Which corrections the corrected text holds, by the confidence in them."""
+
+    NONE = "none"
+    CERTAIN = "certain"
+    LIKELY = "likely"
+    ALL = "all"
 
 
 class BatchSettings(BaseModel):
@@ -16,17 +27,23 @@ class BatchSettings(BaseModel):
 
     Attributes:
         language: ISO 639-1 code of the essays' language.
+        variety: Variety of the language whose spelling alone is right, with its country ("en-GB");
+            empty when all are right.
         min_words: Fewest words an essay may have.
         max_words: Most words an essay may have.
         word_list: Words to accept in this batch (names, terms), lower case, sorted.
+        apply_corrections: Which corrections the corrected text holds: none, those that are
+            certain, also those that are likely, or all.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     language: str = "en"
+    variety: str = ""
     min_words: int = Field(default=5, ge=0)
     max_words: int = Field(default=10_000, ge=1)
     word_list: tuple[str, ...] = ()
+    apply_corrections: ApplyCorrections = ApplyCorrections.CERTAIN
 
     @field_validator("language")
     @classmethod
@@ -47,6 +64,15 @@ class BatchSettings(BaseModel):
             raise ValueError("min_words is at most max_words")
         return self
 
+    @model_validator(mode="after")
+    def _variety_of_the_language(self) -> "BatchSettings":
+        match = _VARIETY.fullmatch(self.variety)
+        if self.variety and (match is None or match[1] != self.language):
+            raise ValueError(
+                f"a variety of {self.language!r} is the language with a country, such as en-GB"
+            )
+        return self
+
     @property
     def data_version(self) -> str:
         """The data version of the asset `batch_registration`: a hash of these settings."""
@@ -58,7 +84,12 @@ class BatchSettings(BaseModel):
 
     def spelling_configuration(self) -> dict[str, object]:
         """What the stage `spellcheck_result` reads."""
-        return {"language": self.language, "word_list": list(self.word_list)}
+        return {
+            "language": self.language,
+            "variety": self.variety,
+            "word_list": list(self.word_list),
+            "apply_corrections": self.apply_corrections,
+        }
 
 
 class Registration(BaseModel):

@@ -1,10 +1,10 @@
 """What a reader is told about one essay: versions, stages, text and corrections."""
 
-import json
 from typing import Any
 
 from huleedu_dagster.domain.outcomes import Stage
 from huleedu_dagster.ledger.ledger import Ledger
+from huleedu_dagster.pipeline.misspellings import corrections_of, grouped
 from huleedu_dagster.pipeline.views import BatchFacts, batch_view
 from huleedu_dagster.storage.port import BlobStore
 
@@ -18,8 +18,8 @@ def essay_view(ledger: Ledger, blobs: BlobStore, batch_id: str, slot: str) -> di
 
     Returns:
         JSON values: the line of the batch's table, `versions`, `stages`, `text`,
-        `corrected_text` and `corrections`; texts are `None` where there are none. Offsets count
-        characters of `text`.
+        `corrected_text`, `corrections` and `misspelled_words`, which are the corrections by word;
+        texts are `None` where there are none. Offsets count characters of `text`.
 
     Raises:
         UnknownBatchError: The batch is not registered.
@@ -65,13 +65,15 @@ def essay_view(ledger: Ledger, blobs: BlobStore, batch_id: str, slot: str) -> di
         "text": None,
         "corrected_text": None,
         "corrections": [],
+        "misspelled_words": [],
     }
     if extracted is not None and extracted.blob_key:
         view["text"] = blobs.get(extracted.blob_key, extracted.data_version).decode()
     if spelled is not None and spelled.blob_key:
         details = spelled.details
-        result = blobs.get(spelled.blob_key, details["result_sha256"])
         corrected = blobs.get(details["corrected_blob"], details["corrected_sha256"])
-        view["corrections"] = json.loads(result)["corrections"]
         view["corrected_text"] = corrected.decode()
+        view["corrections"] = corrections_of(spelled, blobs)
+        words = grouped([view["corrections"]])
+        view["misspelled_words"] = [it.model_dump(exclude={"essays"}) for it in words]
     return view

@@ -6,11 +6,11 @@ from typing import Any
 from huleedu_dagster.domain.completeness import Completeness
 from huleedu_dagster.domain.events import BatchEssaysReady, ReadyEssay
 from huleedu_dagster.domain.ids import BATCH_LEVEL, ContentType, derived_blob_key
-from huleedu_dagster.domain.keys import canonical_json, sha256_hex
+from huleedu_dagster.domain.keys import canonical_json, hash_of, sha256_hex
 from huleedu_dagster.domain.outcomes import EssayOutcome, Stage
 from huleedu_dagster.ledger.ledger import Ledger, Transaction
 from huleedu_dagster.ledger.records import DeadLetterState, Release
-from huleedu_dagster.pipeline.views import BatchFacts, batch_view
+from huleedu_dagster.pipeline.views import BatchFacts, BatchView, batch_view
 from huleedu_dagster.storage.port import BlobStore
 
 
@@ -113,17 +113,19 @@ def manifest_is_current(tx: Transaction, facts: BatchFacts) -> bool:
 
 
 def report_fingerprint(facts: BatchFacts) -> str:
-    """Hash of what a report tells about these facts."""
-    return sha256_hex(report_json(facts).encode())
+    """Hash of all that a report tells about these facts.
+
+    The misspellings it lists follow from the results whose versions the manifest holds.
+    """
+    return hash_of([reported_view(facts).model_dump(mode="json"), _fingerprint(facts)])
 
 
-def report_json(facts: BatchFacts) -> str:
-    """What a report tells about a settled batch, as canonical JSON; the clock plays no part."""
+def reported_view(facts: BatchFacts) -> BatchView:
+    """A settled batch as its report tells of it; the clock plays no part."""
     letters = {slot: it for slot, it in facts.dead_letters.items() if slot != BATCH_LEVEL}
     facts = replace(facts, dead_letters=letters)
     end = facts.settled_at or facts.batch.registration.registered_at
-    view = batch_view(facts, end, reported=True)
-    return canonical_json(view.model_dump(mode="json"))
+    return batch_view(facts, end, reported=True)
 
 
 def manifest_of(facts: BatchFacts) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from huleedu_dagster.domain.validation import validate
 from huleedu_dagster.extraction.port import Extractor
 from huleedu_dagster.ledger.records import Essay, StageRecord
 from huleedu_dagster.pipeline.versions import CodeVersions
-from huleedu_dagster.spelling.port import SpellcheckReport, Speller
+from huleedu_dagster.spelling.port import SpellcheckReport, Speller, SpellingOptions
 from huleedu_dagster.storage.port import BlobStore
 
 
@@ -156,11 +156,7 @@ class EssayWork:
         validated = self.records[Stage.VALIDATION_RESULT]
         if validated.outcome is not StageOutcome.ACCEPTED:
             return self._not_reached(validated)
-        report = self._tools.speller.check(
-            self._text,
-            language=self._settings.language,
-            accepted_words=frozenset(self._settings.word_list),
-        )
+        report = self._tools.speller.check(self._text, _options(self._settings))
         result_hash, result_key = self._store(ContentType.SPELLCHECK_RESULT, _as_json(report))
         text_hash, text_key = self._store(ContentType.CORRECTED_TEXT, report.corrected_text)
         details = {
@@ -187,6 +183,15 @@ class EssayWork:
         return digest, key
 
 
+def _options(settings: BatchSettings) -> SpellingOptions:
+    return SpellingOptions(
+        language=settings.language,
+        variety=settings.variety,
+        accepted_words=frozenset(settings.word_list),
+        apply=settings.apply_corrections,
+    )
+
+
 def _as_json(report: SpellcheckReport) -> str:
     corrections = [
         {
@@ -194,7 +199,9 @@ def _as_json(report: SpellcheckReport) -> str:
             "length": correction.length,
             "original": correction.original,
             "suggestions": list(correction.suggestions),
+            "confidence": correction.confidence,
             "applied": correction.applied,
+            "reason": correction.reason,
         }
         for correction in report.corrections
     ]

@@ -1,14 +1,56 @@
 """The speller as a Dagster resource."""
 
+from pathlib import Path
+
 from dagster import ConfigurableResource
 
+from huleedu_dagster.settings import Settings
+from huleedu_dagster.spelling.engines import Engine, IndexEngine, ReferenceEngine
 from huleedu_dagster.spelling.port import Speller
-from huleedu_dagster.spelling.reference import ReferenceSpeller
+from huleedu_dagster.spelling.speller import DictionarySpeller
 
 
 class SpellerResource(ConfigurableResource[Speller]):
-    """Gives spellers."""
+    """Gives spellers.
+
+    Attributes:
+        engine: `index` or `reference`.
+        cache_folder: Where the indexes of dictionaries are kept.
+        dictionaries: Folder with dictionaries of one's own, or empty.
+        word_list: File with words that are right in every batch, or empty.
+    """
+
+    engine: str
+    cache_folder: str
+    dictionaries: str = ""
+    word_list: str = ""
+
+    @classmethod
+    def of(cls, settings: Settings) -> "SpellerResource":
+        """The resource of an installation."""
+        return cls(
+            engine=settings.spelling_engine,
+            cache_folder=str(settings.spelling_cache),
+            dictionaries=str(settings.dictionaries or ""),
+            word_list=str(settings.word_list or ""),
+        )
 
     def open(self) -> Speller:
-        """A speller with an empty cache: each run has its own."""
-        return ReferenceSpeller()
+        """A speller that remembers nothing yet: each run has its own.
+
+        Raises:
+            OSError: The word list cannot be read.
+            UnicodeDecodeError: It is not text in UTF-8.
+        """
+        return DictionarySpeller(self._engine(), accepted_words=self._words())
+
+    def _engine(self) -> Engine:
+        own = Path(self.dictionaries) if self.dictionaries else None
+        if self.engine == "reference":
+            return ReferenceEngine(own)
+        return IndexEngine(Path(self.cache_folder), own)
+
+    def _words(self) -> list[str]:
+        if not self.word_list:
+            return []
+        return Path(self.word_list).read_text(encoding="utf-8-sig").split()

@@ -25,7 +25,6 @@ from dagster import (
 from huleedu_dagster.assets.emission import REGISTRATION
 from huleedu_dagster.assets.registration import registration_event
 from huleedu_dagster.assets.shown import shown_data_version
-from huleedu_dagster.domain.registration import BatchSettings
 from huleedu_dagster.jobs import ESSAY_JOB
 from huleedu_dagster.ledger.ledger import Ledger
 from huleedu_dagster.ledger.records import Batch
@@ -96,11 +95,7 @@ def _inbox(settings: Settings, ledger: Ledger, blobs: BlobStore) -> Inbox:
     return Inbox(
         folder=settings.inbox_folder,
         intake=Intake(ledger, blobs, settings.max_slots),
-        settings=BatchSettings(
-            language=settings.language,
-            min_words=settings.min_words,
-            max_words=settings.max_words,
-        ),
+        settings=settings.batch_settings,
         settle_seconds=settings.inbox_settle_seconds,
         max_bytes=settings.max_upload_bytes,
     )

@@ -5,10 +5,29 @@ misspellings. A word that several essays share is deliberately not taken for rig
 misspellings. What a teacher wants accepted comes as the batch's own list.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
-from huleedu_dagster.spelling.tokens import Token, normalise, tokenise
+from huleedu_dagster.spelling.tokens import Token, composed, normalise, tokenise
+
+REVISION = 2
+"""Raised with every change of what is flagged or suggested."""
+
+
+class Layer(StrEnum):
+    """The layers of the policy; the accuracy harness measures the effect of each."""
+
+    NAMES = "names"
+    POSSESSIVES = "possessives"
+    VARIETIES = "varieties"
+    ACCEPT_LISTS = "accept_lists"
+
+
+ALL_LAYERS = frozenset(Layer)
+"""All layers: the policy of the product."""
+
+_CAPITAL_NOUNS = frozenset({"de"})
 
 _ELISIONS = {
     "fr": frozenset(
@@ -86,30 +105,87 @@ def accepted_forms(words: Iterable[str]) -> frozenset[str]:
     return frozenset(inside | {normalise(word) for word in listed})
 
 
-def flagged(
-    tokens: Sequence[Token],
-    *,
-    language: str,
-    accepted: frozenset[str],
-    is_known: Callable[[str], bool],
-) -> list[Token]:
-    """Return the tokens of one essay that are to be flagged, in the order of the text.
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What decides whether a word is flagged.
+
+    Attributes:
+        language: ISO 639-1 code.
+        accepted: What `accepted_forms` made of the word lists.
+        is_known: Whether the dictionary holds a lookup.
+        is_near: Whether the dictionary holds a word at one edit from a lookup.
+        accepts: Whether an accept-list holds a word as it is written.
+        respell: The right spellings of a lookup that belongs to another variety of the language;
+            nothing for any other word.
+        layers: The layers that are in force.
+    """
+
+    language: str
+    accepted: frozenset[str]
+    is_known: Callable[[str], bool]
+    is_near: Callable[[str], bool]
+    accepts: Callable[[str], bool]
+    respell: Callable[[str], Sequence[str]]
+    layers: frozenset[Layer] = ALL_LAYERS
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A word to flag.
+
+    Attributes:
+        parts: The word taken apart; the core is what suggestions are for.
+        respellings: The right spellings of the core if it belongs to another variety.
+    """
+
+    token: Token
+    parts: Parts
+    respellings: tuple[str, ...] = ()
+
+
+def flagged(tokens: Sequence[Token], rules: Rules) -> Iterator[Flag]:
+    """Yield what is to be flagged in one essay, in the order of the text.
 
     Args:
         tokens: All tokens of the essay; names are recognised across them.
-        language: ISO 639-1 code.
-        accepted: What `accepted_forms` made of the batch's list.
-        is_known: Whether a dictionary holds a lookup.
+        rules: The rules of its batch.
     """
-    essay_names = names(tokens, language)
+    seen_names = names(tokens, rules.language) if Layer.NAMES in rules.layers else frozenset()
+    for token in tokens:
+        word = _taken_apart(token, rules)
+        forms = {token.lookup, word.core}
+        if not forms.isdisjoint(rules.accepted):
+            continue
+        other = tuple(rules.respell(word.core)) if Layer.VARIETIES in rules.layers else ()
+        if other:
+            yield Flag(token, word, other)
+        elif not (
+            any(map(rules.is_known, forms))
+            or _is_listed(token, word, rules)
+            or _is_name(token, word, seen_names, rules)
+        ):
+            yield Flag(token, word)
 
-    def passes(token: Token) -> bool:
-        core = parts(token.lookup, language).core
-        if _is_capitalised(token) and core in essay_names:
-            return True
-        return any(word in accepted or is_known(word) for word in {token.lookup, core})
 
-    return [token for token in tokens if not passes(token)]
+def _taken_apart(token: Token, rules: Rules) -> Parts:
+    if Layer.POSSESSIVES not in rules.layers:
+        return Parts("", token.lookup, "")
+    return parts(token.lookup, rules.language)
+
+
+def _is_listed(token: Token, word: Parts, rules: Rules) -> bool:
+    if Layer.ACCEPT_LISTS not in rules.layers:
+        return False
+    written = composed(token.text)
+    core = written[len(word.prefix) : len(written) - len(word.suffix)]
+    return any(map(rules.accepts, {written, core}))
+
+
+def _is_name(token: Token, word: Parts, seen: frozenset[str], rules: Rules) -> bool:
+    if not _is_capitalised(token) or word.core not in seen:
+        return False
+    # Where every noun has a capital, what resembles a word is rather that word misspelled.
+    return rules.language not in _CAPITAL_NOUNS or not rules.is_near(word.core)
 
 
 def _is_capitalised(token: Token) -> bool:

@@ -1,7 +1,40 @@
 """The port of spelling: a text in, corrections with offsets out."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
+
+from huleedu_dagster.domain.registration import ApplyCorrections
+
+
+class Confidence(StrEnum):
+    """How far the first suggestion can be trusted."""
+
+    CERTAIN = "certain"
+    LIKELY = "likely"
+    UNSURE = "unsure"
+
+
+class Reason(StrEnum):
+    """Why a word was flagged with these suggestions; `REASONS` has the sentences."""
+
+    ONLY_CANDIDATE = "only_candidate"
+    FAR_MORE_COMMON = "far_more_common"
+    ONE_EDIT = "one_edit"
+    TWO_EDITS = "two_edits"
+    OTHER_VARIETY = "other_variety"
+    NO_CANDIDATE = "no_candidate"
+
+
+REASONS = {
+    Reason.ONLY_CANDIDATE: "Only one known word is near.",
+    Reason.FAR_MORE_COMMON: "One letter away, and far more common than the others.",
+    Reason.ONE_EDIT: "Several known words are one letter away.",
+    Reason.TWO_EDITS: "Known words are two letters away.",
+    Reason.OTHER_VARIETY: "Right in the other variety of the language.",
+    Reason.NO_CANDIDATE: "No known word is near; it may be a name or a term.",
+}
+"""A sentence for teachers for each reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +47,8 @@ class Correction:
         original: The word as written.
         suggestions: The best candidates, best first, in the case of the original; at most three;
             empty when nothing is near enough.
+        confidence: How far the first suggestion can be trusted.
+        reason: Why.
         applied: Whether the corrected text holds the first suggestion in its place.
     """
 
@@ -21,6 +56,8 @@ class Correction:
     length: int
     original: str
     suggestions: tuple[str, ...]
+    confidence: Confidence
+    reason: Reason
     applied: bool
 
 
@@ -39,12 +76,33 @@ class SpellcheckReport:
     words: int
 
 
+@dataclass(frozen=True, slots=True)
+class SpellingOptions:
+    """What a batch decides about spelling.
+
+    Attributes:
+        language: ISO 639-1 code.
+        variety: Variety whose spelling alone is right, as language and country ("en-GB"); empty
+            when all are.
+        accepted_words: Words of the batch's own list, lower case.
+        apply: Which corrections the corrected text holds.
+    """
+
+    language: str = "en"
+    variety: str = ""
+    accepted_words: frozenset[str] = frozenset()
+    apply: ApplyCorrections = ApplyCorrections.CERTAIN
+
+
 class Speller(Protocol):
-    """Checks spelling. A function of one text, its language and its word list; nothing else."""
+    """Checks spelling. A function of one text and its batch's options; nothing else.
+
+    One object may be used by several threads.
+    """
 
     @property
     def version(self) -> str:
-        """Engine, library version and dictionary hash; part of the code version."""
+        """Engine, library versions and dictionary hashes; part of the code version."""
         ...
 
     @property
@@ -52,17 +110,15 @@ class Speller(Protocol):
         """The language codes (ISO 639-1) that can be checked."""
         ...
 
-    def check(
-        self, text: str, *, language: str, accepted_words: frozenset[str] = frozenset()
-    ) -> SpellcheckReport:
+    def check(self, text: str, options: SpellingOptions) -> SpellcheckReport:
         """Check one text.
 
         Args:
             text: Plain text.
-            language: ISO 639-1 code.
-            accepted_words: Words of the batch's own list, lower case.
+            options: The batch's.
 
         Raises:
-            ValueError: `language` is not one of `languages`.
+            ValueError: The language of `options` is not one of `languages`.
+            OSError: A dictionary or its index cannot be read.
         """
         ...

@@ -60,9 +60,14 @@ class Token:
     sentence_start: bool
 
 
+def composed(word: str) -> str:
+    """Return `word` in its own case, composed (NFC), straight apostrophes, no soft hyphens."""
+    return unicodedata.normalize("NFC", word.translate(_STRAIGHT))
+
+
 def normalise(word: str) -> str:
     """Return `word` as dictionaries hold it: lower case, composed, straight apostrophes."""
-    return unicodedata.normalize("NFC", word.translate(_STRAIGHT)).lower()
+    return composed(word).lower()
 
 
 def tokenise(text: str) -> Iterator[Token]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -180,9 +181,62 @@ def test_show_gives_offsets_that_index_the_text(shell: Shell, tmp_path: Path) ->
 
     words = [view["text"][it["offset"] : it["offset"] + it["length"]] for it in view["corrections"]]
     assert words == [it["original"] for it in view["corrections"]]
-    assert {"recieve", "becouse"} <= set(words)
-    assert "receive it because" in view["corrected_text"]
+    found = {it["original"]: it for it in view["corrections"]}
+    assert found["becouse"] == {
+        "offset": view["text"].index("becouse"),
+        "length": 7,
+        "original": "becouse",
+        "suggestions": ["because"],
+        "confidence": "certain",
+        "applied": True,
+        "reason": "only_candidate",
+    }
+    recieve = found["recieve"]
+    assert recieve["suggestions"][0] == "receive"
+    assert (recieve["confidence"], recieve["applied"]) == ("likely", False)
+    assert "recieve it because" in view["corrected_text"]
     assert view["stages"][0]["stage"] == "raw_upload"
+
+
+def test_show_marks_misspellings_with_suggestions_and_confidence_on_a_terminal(
+    shell: Shell, tmp_path: Path
+) -> None:
+    folder = tmp_path / "class"
+    folder.mkdir()
+    (folder / "a.txt").write_text(f"{GOOD} Becouse of that, becouse I recieve it.")
+    shell.json("run", folder, "--batch", "b1", "--apply", "likely")
+    shown = " ".join(shell("show", "b1", "e001").split())
+    assert "becouse [because: certain]" in shown
+    assert "recieve [receive" in shown
+    assert re.search(r"becouse\W+2\W+because\W+certain\W+Only one known word", shown)
+    assert "receive it" in shell.json("show", "b1", "e001")["corrected_text"]
+
+
+def test_the_report_lists_the_commonest_misspellings_of_the_class(
+    shell: Shell, tmp_path: Path
+) -> None:
+    folder = tmp_path / "class"
+    folder.mkdir()
+    for number in range(3):
+        (folder / f"{number}.txt").write_text(f"{GOOD} Number {'x' * number} becouse. " * 2)
+    shell.json("run", folder, "--batch", "b1")
+    report = json.loads((shell.home / "results" / "b1" / "report.json").read_text())
+    first = report["commonest_misspellings"][0]
+    assert (first["word"], first["count"], first["essays"]) == ("becouse", 6, 3)
+    assert first["suggestions"] == ["because"]
+    page = (shell.home / "results" / "b1" / "report.html").read_text()
+    assert "Commonest misspellings of the class" in page
+
+
+def test_a_variety_is_a_setting_of_the_batch(shell: Shell, tmp_path: Path) -> None:
+    folder = tmp_path / "class"
+    folder.mkdir()
+    (folder / "a.txt").write_text(f"{GOOD} My favorite color is blue.")
+    shell.json("run", folder, "--batch", "b1", "--variety", "en-GB")
+    view = shell.json("show", "b1", "e001")
+    assert "favourite colour" in view["corrected_text"]
+    assert {it["reason"] for it in view["corrections"]} == {"other_variety"}
+    shell("run", folder, "--batch", "b2", "--variety", "sv-SE", code=2)
 
 
 def test_submitted_files_are_stored_and_wait_for_somebody_to_process_them(
@@ -282,9 +336,11 @@ def test_a_changed_word_list_is_a_setting_of_the_batch(shell: Shell, tmp_path: P
     changed = shell.json("register", "b1", "--update", "--max-words", "400")
     assert changed["settings"] == {
         "language": "en",
+        "variety": "",
         "min_words": 5,
         "max_words": 400,
         "word_list": ["becouse"],
+        "apply_corrections": "certain",
     }
     assert shell.run("register", "b1", "--update", "--expected", "9").returncode == 2
     done = shell.run("run", folder, "--batch", "b1", "--language", "de")

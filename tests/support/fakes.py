@@ -5,11 +5,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from huleedu_dagster.extraction.port import Extraction, Extractor
-from huleedu_dagster.spelling.port import Correction, SpellcheckReport
+from huleedu_dagster.spelling.port import (
+    Confidence,
+    Correction,
+    Reason,
+    SpellcheckReport,
+    SpellingOptions,
+)
 from huleedu_dagster.storage.port import BlobStore
 
 START = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 FOREVER = 1_000_000
+_SURE = (Confidence.CERTAIN, Reason.ONLY_CANDIDATE)
 _WORD = re.compile(r"[^\W\d_]+")
 
 
@@ -50,17 +57,15 @@ class CheapSpeller:
         """See `Speller.languages`."""
         return frozenset({"en", "sv"})
 
-    def check(
-        self, text: str, *, language: str, accepted_words: frozenset[str] = frozenset()
-    ) -> SpellcheckReport:
+    def check(self, text: str, options: SpellingOptions) -> SpellcheckReport:
         """See `Speller.check`."""
-        if language not in self.languages:
+        if options.language not in self.languages:
             raise ValueError("this language cannot be checked")
         self.calls += 1
-        flagged = self._wrong - accepted_words
+        flagged = self._wrong - options.accepted_words
         words = list(_WORD.finditer(text))
         found = [
-            Correction(it.start(), len(it[0]), it[0], (it[0].upper(),), applied=True)
+            Correction(it.start(), len(it[0]), it[0], (it[0].upper(),), *_SURE, applied=True)
             for it in words
             if it[0].lower() in flagged
         ]

@@ -56,7 +56,7 @@ def resources() -> dict[str, Any]:
     return {
         "ledger": WorldLedger(url=settings.resolved_ledger_url),
         "blobs": WorldBlobs(folder=str(settings.blob_folder)),
-        "speller": WorldSpeller(),
+        "speller": WorldSpeller.of(settings),
     }
 
 

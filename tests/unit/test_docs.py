@@ -172,7 +172,11 @@ def test_the_readme_lists_every_setting_with_its_default() -> None:
         f"`HULEEDU_{name.upper()}`": shown(field.get_default(call_default_factory=True))
         for name, field in Settings.model_fields.items()
     }
-    assert rows == {**defaults, "`HULEEDU_HOME`": "`~/.huleedu`"}
+    in_the_home_of_a_user = {
+        "`HULEEDU_HOME`": "`~/.huleedu`",
+        "`HULEEDU_SPELLING_CACHE`": "`~/.cache/huleedu-dagster`",
+    }
+    assert rows == {**defaults, **in_the_home_of_a_user}
 
 
 def shown(value: object) -> str:

@@ -9,7 +9,7 @@ from spellchecker import SpellChecker
 
 from huleedu_dagster.domain.outcomes import Code
 from huleedu_dagster.extraction.direct import DirectExtractor
-from huleedu_dagster.spelling.policy import flagged, parts
+from huleedu_dagster.spelling.policy import Rules, flagged
 from huleedu_dagster.spelling.tokens import count_words, tokenise
 from scripts.make_samples import BAD, GOOD, ROOT, SAMPLES, paragraphs
 
@@ -18,14 +18,17 @@ CHECKER = SpellChecker(language="en")
 
 
 def unknown_words(student: str) -> set[str]:
-    """What the reference speller would flag, by the dictionary alone: no distance search."""
-    found = flagged(
-        list(tokenise("\n\n".join(paragraphs(student)))),
+    """What is flagged by the dictionary alone: no accept-list, no search."""
+    rules = Rules(
         language="en",
         accepted=frozenset(),
         is_known=lambda word: not CHECKER.unknown([word]),
+        is_near=lambda _: False,
+        accepts=lambda _: False,
+        respell=lambda _: (),
     )
-    return {parts(token.lookup, "en").core for token in found}
+    found = flagged(list(tokenise("\n\n".join(paragraphs(student)))), rules)
+    return {flag.parts.core for flag in found}
 
 
 def test_the_script_makes_the_committed_bytes(tmp_path: Path) -> None:

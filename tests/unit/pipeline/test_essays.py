@@ -10,7 +10,7 @@ from huleedu_dagster.extraction.port import Extraction
 from huleedu_dagster.pipeline import lifecycle
 from huleedu_dagster.pipeline.audits import extraction_is_reproducible, raw_blob_is_intact
 from huleedu_dagster.pipeline.essays import NotReproducibleError, SupersededError
-from huleedu_dagster.spelling.port import SpellcheckReport
+from huleedu_dagster.spelling.port import SpellcheckReport, SpellingOptions
 from huleedu_dagster.storage.port import BlobCorruptedError
 from tests.support.fakes import CheapSpeller, CountingExtractor, ScriptedExtractor
 from tests.support.ledger import all_rows, event_types, events, row_counts
@@ -161,12 +161,10 @@ def test_an_extractor_that_changes_its_mind_is_found_out_and_nothing_is_told(
 class FickleSpeller(CheapSpeller):
     """Flags another word from its second text on."""
 
-    def check(
-        self, text: str, *, language: str, accepted_words: frozenset[str] = frozenset()
-    ) -> SpellcheckReport:
+    def check(self, text: str, options: SpellingOptions) -> SpellcheckReport:
         """See `Speller.check`."""
         self._wrong = frozenset({"sea"}) if self.calls else self._wrong
-        return super().check(text, language=language, accepted_words=accepted_words)
+        return super().check(text, options)
 
 
 def test_a_speller_that_changes_its_mind_is_found_out_and_nothing_is_told(one: Workshop) -> None:

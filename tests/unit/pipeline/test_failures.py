@@ -8,7 +8,7 @@ from huleedu_dagster.ledger.failures import UnknownDeadLetterError
 from huleedu_dagster.ledger.records import DeadLetter, DeadLetterState
 from huleedu_dagster.pipeline import lifecycle
 from huleedu_dagster.pipeline.essays import record_attempt
-from huleedu_dagster.pipeline.results import report_json
+from huleedu_dagster.pipeline.results import report_fingerprint
 from huleedu_dagster.pipeline.waves import plan_waves
 from tests.support.ledger import all_rows, events, row_counts
 from tests.support.workshop import ALL, GOOD, Workshop
@@ -207,8 +207,8 @@ def test_closing_work_that_fails_again_after_it_recovered_is_a_dead_letter_again
 
 def test_a_dead_letter_of_the_batch_does_not_change_what_its_report_tells(two: Workshop) -> None:
     two.process_pending()
-    before = report_json(two.facts())
+    before = report_fingerprint(two.facts())
     two.clock.advance(600)
     for it in range(3):
         attempt_at_batch(two, f"r{it}")
-    assert report_json(two.facts()) == before
+    assert report_fingerprint(two.facts()) == before

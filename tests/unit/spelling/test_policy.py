@@ -1,8 +1,21 @@
 """What is flagged, with a handful of words for a dictionary."""
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
 import pytest
 
-from huleedu_dagster.spelling.policy import Parts, accepted_forms, flagged, names, parts
+from huleedu_dagster.spelling.policy import (
+    ALL_LAYERS,
+    Flag,
+    Layer,
+    Parts,
+    Rules,
+    accepted_forms,
+    flagged,
+    names,
+    parts,
+)
 from huleedu_dagster.spelling.tokens import tokenise
 
 KNOWN = frozenset(
@@ -11,13 +24,29 @@ KNOWN = frozenset(
 
 
 def flags(text: str, *, accepted: tuple[str, ...] = (), language: str = "en") -> list[str]:
-    found = flagged(
-        list(tokenise(text)),
+    return [flag.token.text for flag in flagged_in(text, accepted=accepted, language=language)]
+
+
+def flagged_in(
+    text: str,
+    *,
+    accepted: tuple[str, ...] = (),
+    language: str = "en",
+    listed: frozenset[str] = frozenset(),
+    near: frozenset[str] = frozenset(),
+    respelled: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    layers: frozenset[Layer] = ALL_LAYERS,
+) -> list[Flag]:
+    rules = Rules(
         language=language,
         accepted=accepted_forms(accepted),
         is_known=KNOWN.__contains__,
+        is_near=near.__contains__,
+        accepts=listed.__contains__,
+        respell=lambda word: respelled.get(word, ()),
+        layers=layers,
     )
-    return [token.text for token in found]
+    return list(flagged(list(tokenise(text)), rules))
 
 
 def test_an_unknown_word_is_flagged_each_time_in_order() -> None:
@@ -71,3 +100,48 @@ def test_words_are_taken_apart(lookup: str, language: str, expected: Parts) -> N
 def test_elided_articles_are_known_in_french_only() -> None:
     assert flags("l'homme", language="fr") == []
     assert flags("l'homme", language="en") == ["l'homme"]
+
+
+def originals(flags: list[Flag]) -> list[str]:
+    return [flag.token.text for flag in flags]
+
+
+def test_an_accept_list_is_asked_for_the_word_as_it_is_written() -> None:
+    listed = frozenset({"Berlin", "colour"})
+    assert originals(flagged_in("Berlin berlin a colour’s dog", listed=listed)) == ["berlin"]
+
+
+def test_where_nouns_have_capitals_a_name_is_what_resembles_no_word() -> None:
+    text = "a Freind and the Kowalczyk"
+    near = frozenset({"freind"})
+    assert originals(flagged_in(text, near=near)) == []
+    assert originals(flagged_in(text, near=near, language="de")) == ["Freind"]
+
+
+def test_a_known_word_of_the_other_variety_is_flagged_with_its_right_spelling() -> None:
+    respelled = {"dog": ("dogue",)}
+    [flag] = flagged_in("the Dog’s friend", respelled=respelled)
+    assert (flag.token.text, flag.parts.core, flag.respellings) == ("Dog’s", "dog", ("dogue",))
+
+
+def test_the_word_list_of_the_teacher_goes_before_the_variety() -> None:
+    assert flagged_in("the dog", respelled={"dog": ("dogue",)}, accepted=("dog",)) == []
+
+
+@pytest.mark.parametrize(
+    ("layer", "text"),
+    [
+        (Layer.NAMES, "I saw Malmö"),
+        (Layer.POSSESSIVES, "the friend's dog"),
+        (Layer.ACCEPT_LISTS, "a colour"),
+    ],
+)
+def test_without_its_layer_a_right_word_is_flagged(layer: Layer, text: str) -> None:
+    listed = frozenset({"colour"})
+    assert flagged_in(text, listed=listed) == []
+    assert len(flagged_in(text, listed=listed, layers=ALL_LAYERS - {layer})) == 1
+
+
+def test_without_its_layer_a_variety_is_not_told_apart() -> None:
+    respelled = {"dog": ("dogue",)}
+    assert flagged_in("a dog", respelled=respelled, layers=ALL_LAYERS - {Layer.VARIETIES}) == []

