@@ -45,6 +45,14 @@ class Settings(BaseSettings):
         extraction_max_total_bytes: Unpacked size of all parts that are read of a file, bytes.
         extraction_max_part_ratio: Unpacked to packed size of one part.
         extraction_max_pdf_pages: Pages of a PDF.
+        extraction_max_markup_tags: Tags of an HTML page.
+        extraction_max_markup_depth: Elements of an HTML page, or groups of an RTF document, inside
+            each other.
+        extraction_max_tag_attributes: Attributes of one HTML tag.
+        extraction_max_markdown_steps: Places the Markdown parser looks at; a text has one in
+            ten characters.
+        extraction_max_rtf_tokens: Control words, signs, braces and pieces of text of an RTF
+            document.
         extraction_max_output_chars: Characters of extracted text.
         spelling_engine: `index`, or `reference` for pyspellchecker itself, which is exact and slow.
         spelling_cache: Folder with the indexes of dictionaries, shared by installations and built
@@ -85,6 +93,11 @@ class Settings(BaseSettings):
     extraction_max_total_bytes: int = Field(default=64 * 1024**2, ge=1)
     extraction_max_part_ratio: int = Field(default=200, ge=1)
     extraction_max_pdf_pages: int = Field(default=300, ge=1)
+    extraction_max_markup_tags: int = Field(default=200_000, ge=1)
+    extraction_max_markup_depth: int = Field(default=5_000, ge=1)
+    extraction_max_tag_attributes: int = Field(default=256, ge=1)
+    extraction_max_markdown_steps: int = Field(default=200_000, ge=1)
+    extraction_max_rtf_tokens: int = Field(default=2_000_000, ge=1)
     extraction_max_output_chars: int = Field(default=2_000_000, ge=1)
     spelling_engine: Literal["index", "reference"] = "index"
     spelling_cache: Path = Field(default_factory=_user_cache)

@@ -12,7 +12,10 @@ from huleedu_dagster.extraction.limits import ExtractionLimits
 
 _END_RECORD = b"PK\x05\x06"
 _END_RECORD_REACH = 22 + 65_535
+_ENTRY = b"PK\x01\x02"
 _DIRECTORY_BYTES_PER_MEMBER = 1_024
+# Both office formats allow these two only, and only of these a part can be unpacked with a cap.
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED_FLAG = 0x1
 
 
@@ -58,6 +61,8 @@ class Archive:
             raise ExtractionError(Code.CORRUPTED_FILE, "a part of the archive is missing")
         if info.flag_bits & _ENCRYPTED_FLAG:
             raise ExtractionError(Code.PASSWORD_PROTECTED, "the zip members are encrypted")
+        if info.compress_type not in _METHODS:
+            raise ExtractionError(Code.CORRUPTED_FILE, "a zip member is packed in a strange way")
         self._check_declared(info)
         # The declared size may lie, so the read itself is capped too.
         cap = min(self._limits.max_part_bytes, self._left)
@@ -100,6 +105,7 @@ def _check_directory(data: bytes, limits: ExtractionLimits) -> None:
     if at < 0 or len(data) < at + 22:
         raise ExtractionError(Code.CORRUPTED_FILE, "the zip directory is missing")
     count, size = struct.unpack_from("<HI", data, at + 10)
-    too_many = count > limits.max_zip_members
+    # The record may lie, or leave the numbers to a longer one before it; the entries cannot.
+    too_many = max(count, data.count(_ENTRY)) > limits.max_zip_members
     if too_many or size > limits.max_zip_members * _DIRECTORY_BYTES_PER_MEMBER:
         raise ExtractionError(Code.TOO_LARGE, "too many members in the archive")

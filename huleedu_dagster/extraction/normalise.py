@@ -5,7 +5,12 @@ import unicodedata
 
 _LINE_ENDS = re.compile(r"\r\n?|[\x0b\x85\u2028]")
 _PARAGRAPH_ENDS = re.compile(r"[\x0c\u2029]")
-_TRAILING_SPACE = re.compile(r"[^\S\n]+(?=\n|\Z)")
+# Possessive and begun only where a run begins: a long run inside a line is passed over once.
+_TRAILING_SPACE = re.compile(r"(?<![^\S\n])[^\S\n]++(?=\n|\Z)")
+_MOST_MARKS = 30
+_JOINER = "\u034f"
+# One character stands for two marks, or a letter with three, at most: shorter runs have few enough.
+_LONG_RUN = re.compile(r"[^\x00-\x7f\s]{15,}")
 _BLANK_LINES = re.compile(r"\n{3,}")
 _LIGATURES = {code: unicodedata.normalize("NFKC", chr(code)) for code in range(0xFB00, 0xFB07)}
 _CONTROLS = [*range(0x20), *range(0x7F, 0xA0)]
@@ -38,7 +43,8 @@ def normalise(text: str) -> str:
 
     NFC; LF line ends; Latin ligatures U+FB00 to U+FB06 written out; soft hyphens, zero-width and
     control characters gone; no space at line ends; one empty line between paragraphs and none at
-    either end.
+    either end; at most 30 combining marks in a row, parted by U+034F (the stream-safe text format
+    of Unicode Standard Annex 15), because composing longer runs takes quadratic time.
 
     Args:
         text: Text of any reader.
@@ -47,9 +53,31 @@ def normalise(text: str) -> str:
         The same words in one form.
     """
     text = _PARAGRAPH_ENDS.sub("\n\n", _LINE_ENDS.sub("\n", text))
-    text = unicodedata.normalize("NFC", text.translate(_TABLE))
+    text = _LONG_RUN.sub(_stream_safe, text.translate(_TABLE))
+    text = unicodedata.normalize("NFC", text)
     text = _TRAILING_SPACE.sub("", text)
     return _BLANK_LINES.sub("\n\n", text).strip("\n")
+
+
+def _stream_safe(found: re.Match[str]) -> str:
+    if found[0].isalpha():
+        # No mark stands alone among letters.
+        return found[0]
+    out, marks = [], 0
+    for char in found[0]:
+        parts = unicodedata.normalize("NFD", char)
+        marks = marks + len(parts) if unicodedata.combining(parts[0]) else 0
+        if marks > _MOST_MARKS:
+            out.append(_JOINER)
+            marks = len(parts)
+        out.append(char)
+        if not marks:
+            marks = _trailing_marks(parts)
+    return "".join(out)
+
+
+def _trailing_marks(parts: str) -> int:
+    return next((n for n, part in enumerate(reversed(parts)) if not unicodedata.combining(part)), 0)
 
 
 def looks_garbled(text: str) -> bool:

@@ -58,11 +58,12 @@ def word_main_part(archive: Archive) -> str | None:
     """
     if CONTENT_TYPES not in archive:
         return None
-    kinds = _part_types(archive)
+    overrides, defaults = _part_types(archive)
     candidates = [r.target for r in relations(archive, "") if r.kind == "officeDocument"]
     for part in [*candidates, _MAIN_PART]:
-        kind = kinds.get(part.lower(), "")
-        declared = kind.endswith(_DOCUMENT_TYPES)
+        kind = overrides.get(part.lower(), "")
+        usual = defaults.get(part.lower().rpartition(".")[2], "")
+        declared = (kind or usual).endswith(_DOCUMENT_TYPES)
         # Some writers leave out the override for the well-known name.
         undeclared = part.lower() == _MAIN_PART and not kind
         if part in archive and (declared or undeclared):
@@ -70,10 +71,13 @@ def word_main_part(archive: Archive) -> str | None:
     return None
 
 
-def _part_types(archive: Archive) -> dict[str, str]:
-    kinds = {}
+def _part_types(archive: Archive) -> tuple[dict[str, str], dict[str, str]]:
+    """Content types in lower case, by part name and by suffix."""
+    overrides, defaults = {}, {}
     for element in parse_xml(archive.read(CONTENT_TYPES)):
-        name = element.get("PartName")
-        if name:
-            kinds[name.lstrip("/").lower()] = element.get("ContentType", "").lower()
-    return kinds
+        kind = element.get("ContentType", "").lower()
+        if name := element.get("PartName"):
+            overrides[name.lstrip("/").lower()] = kind
+        elif suffix := element.get("Extension"):
+            defaults[suffix.lower()] = kind
+    return overrides, defaults

@@ -15,9 +15,9 @@ from huleedu_dagster.extraction.dispatch import extract_bytes
 from huleedu_dagster.extraction.limits import ExtractionLimits
 from huleedu_dagster.extraction.port import Extraction
 from huleedu_dagster.extraction.sandbox_limits import SandboxLimits
-from huleedu_dagster.extraction.sandbox_pool import (
+from huleedu_dagster.extraction.sandbox_pool import WorkerPool
+from huleedu_dagster.extraction.sandbox_processes import (
     WorkerDiedError,
-    WorkerPool,
     WorkerTimeoutError,
 )
 from huleedu_dagster.extraction.sandbox_wire import (
@@ -55,7 +55,7 @@ class SandboxedExtractor:
 
     @property
     def worker_pids(self) -> frozenset[int]:
-        """Process ids of the workers there are now."""
+        """Process ids of the workers there are; one that is made for later is not among them."""
         return self._pool.pids
 
     def extract(self, data: bytes, suffix: str) -> Extraction:
@@ -106,7 +106,7 @@ class SandboxedExtractor:
 def _of_death(exit_code: int | None) -> Extraction:
     if exit_code == EXIT_BROKEN_INSTALLATION:
         raise OSError("a reader of the installation is broken")
-    if exit_code == -signal.SIGXCPU:
+    if exit_code == -signal.SIGPROF:
         return _transient(Code.TIMEOUT, "used up its processor time")
     if exit_code in (-signal.SIGABRT, EXIT_OUT_OF_MEMORY):
         return _transient(Code.TOO_LARGE, "out of memory")

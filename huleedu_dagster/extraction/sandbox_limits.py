@@ -13,8 +13,7 @@ class SandboxLimits:
         workers: Files that are read at the same time, at most.
         recycle_tasks: Files after which a worker is replaced by a fresh one.
         memory_bytes: Address space of a worker above what it has before its first file, bytes.
-        cpu_seconds: Processor time for one file, whole seconds; up to one second more passes
-            before the kernel acts.
+        cpu_seconds: Processor time for one file, seconds.
         wall_seconds: Time for one file as the clock on the wall tells it, seconds.
         open_files: File descriptors of a worker.
     """

@@ -30,7 +30,13 @@ from huleedu_dagster.extraction.sandbox_limits import SandboxLimits
 from huleedu_dagster.extraction.sandbox_wire import send_number
 from huleedu_dagster.extraction.sandbox_worker import work
 
-_LOADED_WHEN_NEEDED = ("olefile", "huleedu_dagster.extraction.opc")
+_LOADED_WHEN_NEEDED = (
+    "huleedu_dagster.extraction.opc",
+    "olefile",
+    # Of the names in an archive, and of RTF.
+    "encodings.cp437",
+    "encodings.cp1252",
+)
 _PARENT_CHECK_SECONDS = 0.5
 
 
@@ -64,7 +70,7 @@ def main(arguments: Sequence[str]) -> None:
 def _default_signals() -> None:
     """Undo what the parent ignored or blocked: both survive the start of a program."""
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    for number in (signal.SIGTERM, signal.SIGXCPU, signal.SIGABRT):
+    for number in (signal.SIGTERM, signal.SIGPROF, signal.SIGABRT):
         signal.signal(number, signal.SIG_DFL)
 
 

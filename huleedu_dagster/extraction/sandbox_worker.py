@@ -1,7 +1,6 @@
 """The inside of a worker: a process with little memory and time that reads files one by one."""
 
 import ctypes
-import math
 import os
 import re
 import resource
@@ -20,9 +19,10 @@ from huleedu_dagster.extraction.sandbox_limits import SandboxLimits
 from huleedu_dagster.extraction.sandbox_wire import (
     EXIT_BROKEN_INSTALLATION,
     EXIT_OUT_OF_MEMORY,
-    READY,
+    Wire,
     answer_frame,
-    receive_request,
+    ready_frame,
+    suffix_of,
 )
 
 _PR_SET_PDEATHSIG = 1
@@ -45,12 +45,13 @@ def work(channel: int, parent: int, limits: ExtractionLimits, sandbox: SandboxLi
         _die_with(parent)
         # Never closed here: who reads the end of it has this process killed, and the exit code
         # would be lost.
-        files = _only(channel)
+        files = Wire(_only(channel))
         memory = _confine(sandbox)
-        files.sendall(READY)
+        files.send(ready_frame())
         while True:
-            _allow_cpu(sandbox.cpu_seconds)
-            files.sendall(_answer(files, limits, memory))
+            # Processor time of the whole process, from now on; at its end the kernel kills.
+            signal.setitimer(signal.ITIMER_PROF, sandbox.cpu_seconds)
+            files.send(_answer(files, limits, memory))
     except (EOFError, ConnectionError):
         code = 0
     except MemoryError:
@@ -62,9 +63,9 @@ def work(channel: int, parent: int, limits: ExtractionLimits, sandbox: SandboxLi
         os._exit(code)
 
 
-def _answer(files: socket.socket, limits: ExtractionLimits, memory: "_Memory") -> bytes:
-    data, suffix = receive_request(files)
-    found = extract_bytes(data, suffix, limits)
+def _answer(files: Wire, limits: ExtractionLimits, memory: "_Memory") -> bytes:
+    head, data = files.receive(limits.max_input_bytes)
+    found = extract_bytes(data, suffix_of(head), limits)
     if found.code is Code.CORRUPTED_FILE and memory.was_short():
         # Where an allocation fails, libxml2 and others report a damaged file.
         found = Extraction(
@@ -116,10 +117,10 @@ def _confine(sandbox: SandboxLimits) -> _Memory:
     return memory
 
 
-def _limit(kind: int, most: int, *, for_good: bool = True) -> None:
+def _limit(kind: int, most: int) -> None:
     hard = resource.getrlimit(kind)[1]
-    soft = most if hard == resource.RLIM_INFINITY else min(most, hard)
-    resource.setrlimit(kind, (soft, soft if for_good else hard))
+    bound = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(kind, (bound, bound))
 
 
 def _address_space(which: str) -> int:
@@ -129,9 +130,3 @@ def _address_space(which: str) -> int:
         return 0
     found = re.search(rf"^{which}:\s+(\d+) kB$", status.read_text(encoding="utf-8"), re.M)
     return int(found[1]) * 1024 if found else 0
-
-
-def _allow_cpu(seconds: int) -> None:
-    """Let the kernel end this process when it has used so many more seconds."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    _limit(resource.RLIMIT_CPU, math.ceil(used.ru_utime + used.ru_stime) + seconds, for_good=False)

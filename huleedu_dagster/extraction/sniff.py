@@ -29,6 +29,9 @@ class Kind(StrEnum):
     ARCHIVE = "archive"
     MEDIA = "media"
     XML = "xml"
+    MAIL = "mail"
+    LINK = "link"
+    PRINT = "print"
     EMPTY = "empty"
 
 
@@ -42,6 +45,9 @@ REFUSALS: dict[Kind, tuple[Code, str]] = {
     Kind.ARCHIVE: (Code.UNSUPPORTED_FORMAT, "a packed archive"),
     Kind.MEDIA: (Code.UNSUPPORTED_FORMAT, "sound or film"),
     Kind.XML: (Code.UNSUPPORTED_FORMAT, "an XML file of an unknown kind"),
+    Kind.MAIL: (Code.UNSUPPORTED_FORMAT, "a mail message or a web page saved as one file"),
+    Kind.LINK: (Code.UNSUPPORTED_FORMAT, "a link to a document kept elsewhere"),
+    Kind.PRINT: (Code.UNSUPPORTED_FORMAT, "PostScript, made for a printer"),
     Kind.EMPTY: (Code.EMPTY_CONTENT, "the file has no bytes"),
 }
 """The kinds that no reader takes, with the code and an operator's words for each."""
@@ -88,7 +94,18 @@ _TEXT_SUFFIXES = {
     "htm": Kind.HTML,
     "xhtml": Kind.HTML,
 }
-_HTML_START = re.compile(rb"(?i)(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.S)
+# Atomic groups: a row of comments could else be divided in exponentially many ways.
+_HTML_START = re.compile(
+    rb"(?i)(?:(?><!--.*?-->)\s*+)*+<(?:!doctype\s+html|html|head|body)\b", re.S
+)
+# Text to the eye, but none of it is the student's: headers and encoded parts, or an id.
+_TEXT_STARTS: tuple[tuple[re.Pattern[bytes], Kind], ...] = (
+    (_HTML_START, Kind.HTML),
+    (re.compile(rb"%!PS-Adobe-"), Kind.PRINT),
+    (re.compile(rb"(?ims)(?=[\w-]+:).{0,1000}?^mime-version:\s*\d"), Kind.MAIL),
+    (re.compile(rb'(?s)\{\s*".*"doc_id"\s*:\s*"'), Kind.LINK),
+    (re.compile(rb"\[InternetShortcut\]"), Kind.LINK),
+)
 
 
 def sniff(data: bytes, suffix: str, limits: ExtractionLimits) -> Kind:
@@ -139,9 +156,10 @@ def _text_kind(data: bytes, suffix: str) -> Kind:
     if known is not None:
         return known
     start = _start(data[:_HEAD])
-    if _HTML_START.match(start):
-        return Kind.HTML
-    if start.startswith(b"<?xml"):
+    for pattern, kind in _TEXT_STARTS:
+        if pattern.match(start):
+            return kind
+    if start.startswith((b"<?xml", b"<office:document")):
         return Kind.HTML if b"<html" in start.lower() else Kind.XML
     return Kind.TXT
 

@@ -34,6 +34,11 @@ class ExtractorResource(ConfigurableResource[Extractor]):
     max_total_bytes: int = _FILE.max_total_bytes
     max_part_ratio: int = _FILE.max_part_ratio
     max_pdf_pages: int = _FILE.max_pdf_pages
+    max_markup_tags: int = _FILE.max_markup_tags
+    max_markup_depth: int = _FILE.max_markup_depth
+    max_tag_attributes: int = _FILE.max_tag_attributes
+    max_markdown_steps: int = _FILE.max_markdown_steps
+    max_rtf_tokens: int = _FILE.max_rtf_tokens
     max_output_chars: int = _FILE.max_output_chars
 
     @classmethod

@@ -37,6 +37,19 @@ def sandbox_processes(owner: int | None = None) -> frozenset[int]:
     return frozenset(found)
 
 
+def sandbox_processes_under(name: str, value: str) -> frozenset[int]:
+    """Fork servers and workers, whoever started them, with this variable in their environment."""
+    wanted = f"{name}={value}".encode()
+    found = set()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with suppress(OSError):
+                is_sandbox = _MODULE in (entry / "cmdline").read_bytes().split(b"\0")
+                if is_sandbox and wanted in (entry / "environ").read_bytes().split(b"\0"):
+                    found.add(int(entry.name))
+    return frozenset(found)
+
+
 def kill_each_worker(extractor: SandboxedExtractor, signal_number: int, *, times: int) -> None:
     """Kill that many workers of an extractor, each when it is at work."""
     killed: set[int] = set()

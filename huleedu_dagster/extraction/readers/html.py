@@ -4,9 +4,9 @@ import re
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from huleedu_dagster.domain.outcomes import Code, Warn
+from huleedu_dagster.domain.outcomes import Warn
 from huleedu_dagster.extraction.decode import decode_text
-from huleedu_dagster.extraction.errors import ExtractionError
+from huleedu_dagster.extraction.html_shape import check_shape
 from huleedu_dagster.extraction.limits import ExtractionLimits
 from huleedu_dagster.extraction.sink import Reading, TextSink, check_length
 
@@ -63,14 +63,13 @@ def walk_html(markup: str, sink: TextSink, limits: ExtractionLimits) -> None:
     Args:
         markup: HTML.
         sink: Takes the paragraphs.
-        limits: Caps on tags and on the markup's length.
+        limits: Caps on tags, attributes, depth and the markup's length.
 
     Raises:
         ExtractionError: TOO_LARGE.
     """
     check_length(markup, _markup_limits(limits))
-    if markup.count("<") > limits.max_markup_tags:
-        raise ExtractionError(Code.TOO_LARGE, "too many tags")
+    check_shape(markup, limits)
     root = LexborHTMLParser(markup).root
     if root is not None:
         _Walker(sink).walk(root)

@@ -3,9 +3,13 @@
 import re
 
 from markdown_it import MarkdownIt
+from markdown_it.parser_inline import ParserInline
+from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
+from huleedu_dagster.domain.outcomes import Code
 from huleedu_dagster.extraction.decode import decode_text
+from huleedu_dagster.extraction.errors import ExtractionError
 from huleedu_dagster.extraction.limits import ExtractionLimits
 from huleedu_dagster.extraction.readers.html import walk_html
 from huleedu_dagster.extraction.sink import Reading, TextSink, check_length
@@ -28,10 +32,43 @@ def read(data: bytes, limits: ExtractionLimits) -> Reading:
     text = _without_front_matter(text.replace("\r\n", "\n").replace("\r", "\n"))
     parser = MarkdownIt("commonmark", {"maxNesting": _MAX_NESTING})
     parser.enable(["table", "strikethrough"])
+    parser.inline = _Inline(parser, limits)
     sink = TextSink(limits)
     for token in parser.parse(text):
         _write_block(token, sink, limits)
     return sink.reading()
+
+
+class _Inline(ParserInline):
+    """The inline parser, stopped when it has looked at too many places.
+
+    What is nested or left open is looked at again on every level and from every open bracket: the
+    work grows much faster than the text.
+    """
+
+    def __init__(self, parser: MarkdownIt, limits: ExtractionLimits) -> None:
+        super().__init__()
+        self._left = limits.max_markdown_steps
+        self.ruler, self.ruler2 = parser.inline.ruler, parser.inline.ruler2
+        # Two rules that never match count the places at which the others are tried.
+        self.ruler.before("text", "steps", lambda state, silent: self._step())
+        parser.block.ruler.before(
+            "table",
+            "steps",
+            lambda state, first, last, silent: self._step(),
+            {"alt": ["paragraph", "reference", "blockquote", "list"]},
+        )
+
+    def skipToken(self, state: StateInline) -> None:  # noqa: N802 - the library's name
+        """Pass over a token in search of a closing bracket; known ones are not tried again."""
+        self._step()
+        super().skipToken(state)
+
+    def _step(self) -> bool:
+        self._left -= 1
+        if self._left < 0:
+            raise ExtractionError(Code.TOO_LARGE, "too much markup that is nested or left open")
+        return False
 
 
 def _without_front_matter(text: str) -> str:

@@ -221,3 +221,14 @@ def test_random_damage_never_raises() -> None:
             for _ in range(rng.randint(1, 12)):
                 raw[rng.randrange(len(raw))] = rng.randrange(256)
             extract(bytes(raw), "docx")
+
+
+@pytest.mark.parametrize("declaration", [b'<?xml version="1.0"?>\n', b""])
+def test_a_flat_odt_is_no_text_with_markup(declaration: bytes) -> None:
+    flat = b"<office:document><office:body><text:p>An essay</text:p></office:body>"
+    assert code_of(declaration + flat + b"</office:document>", "fodt") == "UNSUPPORTED_FORMAT"
+
+
+def test_a_stray_control_sign_makes_no_short_text_binary() -> None:
+    assert text_of(b"A short essay with a bell\x07 in it.", "txt").startswith("A short")
+    assert code_of(b"\x01\x02\x03\x04 a program", "txt") == "UNDECODABLE_TEXT"

@@ -5,7 +5,6 @@ import signal
 import socket
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,13 +17,14 @@ from huleedu_dagster.extraction.limits import ExtractionLimits
 from huleedu_dagster.extraction.port import Extraction
 from huleedu_dagster.extraction.sandbox import SandboxedExtractor
 from huleedu_dagster.extraction.sandbox_limits import SandboxLimits
-from huleedu_dagster.extraction.sandbox_pool import Worker, WorkerDiedError
+from huleedu_dagster.extraction.sandbox_processes import Worker, WorkerDiedError
 from huleedu_dagster.settings import Settings
 from tests.factory import documents, nasty
-from tests.support.sandboxes import cpu_ticks, kill_each_worker
+from tests.support.sandboxes import cpu_ticks, kill_each_worker, sandbox_processes
 from tests.unit.extraction.helpers import ESSAY, ESSAY_TEXT
 
 _MIB = 1024**2
+_BOMB = nasty.docx_bomb()
 _HASTY = SandboxLimits(wall_seconds=0.4)
 _FACTORY = {
     "docx": documents.docx_bytes(ESSAY),
@@ -55,11 +55,11 @@ def hasty() -> Iterator[SandboxedExtractor]:
         yield extractor
 
 
-def _next_file_is_right_and_quick(extractor: SandboxedExtractor) -> None:
-    begun = time.perf_counter()
+def _next_file_is_right(extractor: SandboxedExtractor) -> None:
+    # No new interpreter is started for it; `benchmarks/extraction.py` tells what it costs.
+    servers = sandbox_processes() - extractor.worker_pids
     assert extractor.extract(_FACTORY["docx"], "docx").text == ESSAY_TEXT
-    # Measured: 5 ms. The bound is wide for busy machines, and far below a new interpreter.
-    assert time.perf_counter() - begun < 0.2
+    assert sandbox_processes() - extractor.worker_pids <= servers
 
 
 def test_every_document_of_the_factory_reads_as_it_does_in_process() -> None:
@@ -77,35 +77,28 @@ def test_a_strange_suffix_is_no_matter(hasty: SandboxedExtractor) -> None:
 
 @pytest.mark.parametrize(
     ("data", "suffix"),
-    [
-        (nasty.nested_forms_pdf(), "pdf"),
-        (nasty.deep_html(), "html"),
-        (nasty.many_attributes_html(), "html"),
-        (nasty.open_brackets_md(), "md"),
-    ],
-    ids=["forms in forms", "deep html", "attributes", "brackets"],
+    [(nasty.nested_forms_pdf(), "pdf"), (_BOMB, "docx")],
+    ids=["forms in forms", "huge docx"],
 )
 def test_a_file_that_takes_too_long_is_stopped(
     hasty: SandboxedExtractor, data: bytes, suffix: str
 ) -> None:
-    begun = time.perf_counter()
     found = hasty.extract(data, suffix)
     assert (found.code, found.transient) == (Code.TIMEOUT, True)
     assert found.message == "stopped after 0.4 s"
-    assert time.perf_counter() - begun < 4 * _HASTY.wall_seconds
-    _next_file_is_right_and_quick(hasty)
+    _next_file_is_right(hasty)
 
 
 def test_processor_time_is_limited_also_where_the_parent_ignores_that_signal() -> None:
-    before = signal.signal(signal.SIGXCPU, signal.SIG_IGN)
+    before = signal.signal(signal.SIGPROF, signal.SIG_IGN)
     try:
         with SandboxedExtractor(sandbox=SandboxLimits(cpu_seconds=1)) as extractor:
             found = extractor.extract(nasty.nested_forms_pdf(), "pdf")
             assert (found.code, found.transient) == (Code.TIMEOUT, True)
             assert found.message == "used up its processor time"
-            _next_file_is_right_and_quick(extractor)
+            _next_file_is_right(extractor)
     finally:
-        signal.signal(signal.SIGXCPU, before)
+        signal.signal(signal.SIGPROF, before)
 
 
 def test_processor_time_of_one_file_is_not_taken_from_the_next() -> None:
@@ -114,7 +107,7 @@ def test_processor_time_of_one_file_is_not_taken_from_the_next() -> None:
     with SandboxedExtractor(sandbox=sandbox) as extractor:
         first = extractor.extract(data, "pdf")
         (pid,) = extractor.worker_pids
-        while cpu_ticks(pid) < 2.2 * os.sysconf("SC_CLK_TCK"):
+        while cpu_ticks(pid) < 1.3 * os.sysconf("SC_CLK_TCK"):
             assert extractor.extract(data, "pdf") == first
         assert extractor.worker_pids == {pid}
 
@@ -125,16 +118,16 @@ def test_a_file_that_crashes_its_reader_by_a_signal_is_so_reported(
     found = hasty.extract(nasty.crashing_pdf(), "pdf")
     assert (found.code, found.transient) == (Code.PARSER_CRASHED, True)
     assert found.message == "the reader ended by SIGSEGV"
-    _next_file_is_right_and_quick(hasty)
+    _next_file_is_right(hasty)
 
 
 @pytest.mark.parametrize(
     ("data", "suffix", "memory"),
     [
         (nasty.flate_bomb_pdf(), "pdf", 64 * _MIB),
-        (nasty.docx_bomb(), "docx", 32 * _MIB),
+        (_BOMB, "docx", 32 * _MIB),
         # Here libxml2 runs out of memory and calls the part not well-formed.
-        (nasty.docx_bomb(), "docx", 150 * _MIB),
+        (_BOMB, "docx", 150 * _MIB),
     ],
     ids=["pdf", "docx", "docx as a tree"],
 )
@@ -145,13 +138,13 @@ def test_a_file_that_needs_too_much_memory_is_too_large_for_now(
         found = extractor.extract(data, suffix)
         assert (found.code, found.transient) == (Code.TOO_LARGE, True)
         assert found.message == "out of memory"
-        _next_file_is_right_and_quick(extractor)
+        _next_file_is_right(extractor)
 
 
 def test_a_damaged_file_after_a_huge_one_is_still_damaged_for_good() -> None:
     limits = SandboxLimits(memory_bytes=500 * _MIB)
     with SandboxedExtractor(sandbox=limits) as extractor:
-        assert not extractor.extract(nasty.docx_bomb(), "docx").transient
+        assert not extractor.extract(_BOMB, "docx").transient
         found = extractor.extract(documents.docx_bytes([], body_xml="<w:p>"), "docx")
         assert (found.code, found.transient) == (Code.CORRUPTED_FILE, False)
 
@@ -167,7 +160,7 @@ def test_a_worker_that_is_killed_at_work_twice_is_a_crash_and_harms_no_neighbour
         (crash,) = found
         assert (crash.code, crash.transient) == (Code.PARSER_CRASHED, True)
         assert crash.message == "the reader ended by SIGKILL"
-        _next_file_is_right_and_quick(extractor)
+        _next_file_is_right(extractor)
 
 
 def test_a_worker_that_is_killed_at_work_once_costs_only_time() -> None:
@@ -250,11 +243,12 @@ def _frame(head: bytes, text: bytes = b"") -> bytes:
         _frame(b'[null, "", [], 0, "txt"]', b"text"),
         _frame(b'[null, "", [], false, "txt"]', b"\xff"),
         (5).to_bytes(4, "big") + b"\x7f\xff\xff\xff",
+        _frame(b'[null, "", [], false, "txt"]', b"text") + b"more",
     ],
 )
 def test_an_answer_that_is_none_counts_as_a_crash(answer: bytes) -> None:
     (ours, theirs), (life, its_life) = socket.socketpair(), socket.socketpair()
-    worker = Worker(1, ours, life)
+    worker = Worker(ours, life)
     with theirs, its_life:
         theirs.sendall(answer)
         theirs.shutdown(socket.SHUT_WR)
@@ -263,6 +257,20 @@ def test_an_answer_that_is_none_counts_as_a_crash(answer: bytes) -> None:
             worker.ask(b"", ExtractionLimits(), 5)
     assert caught.value.exit_code == -9
     assert not worker.usable
+
+
+def test_a_worker_that_speaks_unasked_or_is_gone_is_not_given_a_file() -> None:
+    (ours, theirs), (life, its_life) = socket.socketpair(), socket.socketpair()
+    worker = Worker(ours, life)
+    with its_life:
+        assert worker.is_waiting
+        theirs.sendall(b"x")
+        assert not worker.is_waiting
+        ours.recv(1)
+        assert worker.is_waiting
+        theirs.close()
+        assert not worker.is_waiting
+    worker.forget()
 
 
 def test_the_settings_have_the_standard_limits() -> None:

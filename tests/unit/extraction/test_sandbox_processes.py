@@ -65,6 +65,26 @@ def test_a_worker_is_replaced_after_its_share_of_files() -> None:
         assert served[2] is served[5] is None
 
 
+def test_the_worker_that_comes_next_is_made_while_the_last_file_is_read() -> None:
+    before = sandbox_processes()
+    with SandboxedExtractor(sandbox=SandboxLimits(recycle_tasks=2)) as extractor:
+        assert _reads(extractor)
+        assert len(sandbox_processes() - before) == 2
+        assert _reads(extractor)
+        assert extractor.worker_pids == frozenset()
+        # The fork server and the next worker, when the one that is used up has gone.
+        wait_until(lambda: len(sandbox_processes() - before) == 2)
+        prepared = sandbox_processes()
+        assert _reads(extractor)
+        assert extractor.worker_pids <= prepared
+        # Found dead, it is replaced as any other.
+        assert _reads(extractor)
+        wait_until(lambda: len(sandbox_processes() - before) == 2)
+        for pid in sandbox_processes() - before:
+            os.kill(pid, signal.SIGKILL)
+        assert _reads(extractor)
+
+
 def test_two_threads_are_served_by_two_workers_at_once_and_refused_at_closing() -> None:
     refused: list[str] = []
     data = nasty.nested_forms_pdf()
@@ -106,33 +126,6 @@ def test_threads_that_outnumber_the_workers_all_get_their_texts() -> None:
     assert found == {text: text for text in texts}
 
 
-def test_many_files_cost_the_parent_neither_descriptors_nor_memory() -> None:
-    docx = documents.docx_bytes(["word " * 2_000])
-    crash = nasty.crashing_pdf(60_000)
-    with SandboxedExtractor(sandbox=SandboxLimits(recycle_tasks=40)) as extractor:
-
-        def read(files: int) -> None:
-            for _ in range(files):
-                assert extractor.extract(docx, "docx").text
-            assert extractor.extract(crash, "pdf").transient
-            assert _reads(extractor)
-
-        read(100)
-        descriptors, memory = _descriptors(), _resident_kb()
-        read(500)
-        assert _descriptors() == descriptors
-        assert _resident_kb() - memory < 3_000
-
-
-def _descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
-def _resident_kb() -> int:
-    gc.collect()
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
-
-
 def test_a_killed_worker_or_fork_server_is_replaced_without_a_rejection() -> None:
     before = sandbox_processes()
     with SandboxedExtractor() as extractor:
@@ -167,6 +160,75 @@ def test_a_forked_copy_has_workers_of_its_own_and_leaves_the_others_alone() -> N
         assert os.waitpid(child, 0)[1] == 0
         assert _reads(extractor)
         assert extractor.worker_pids == pids
+
+
+def test_an_interrupt_ends_the_wait_of_the_main_thread_and_its_worker_alone() -> None:
+    data = nasty.nested_forms_pdf()
+    refused: list[OSError] = []
+    with SandboxedExtractor(sandbox=_PATIENT) as extractor:
+
+        def read() -> None:
+            try:
+                extractor.extract(data, "pdf")
+            except OSError as error:
+                refused.append(error)
+
+        def interrupt(spared: frozenset[int]) -> None:
+            wait_until(lambda: _at_work(extractor.worker_pids - spared) == 1)
+            signal.pthread_kill(main, signal.SIGINT)
+
+        main = threading.get_ident()
+        other = threading.Thread(target=read)
+        other.start()
+        wait_until(lambda: _at_work(extractor.worker_pids) == 1)
+        spared = extractor.worker_pids
+        interrupter = threading.Thread(target=interrupt, args=(spared,))
+        interrupter.start()
+        with pytest.raises(KeyboardInterrupt):
+            extractor.extract(data, "pdf")
+        interrupter.join()
+        assert extractor.worker_pids == spared
+        assert _reads(extractor)
+        assert spared < extractor.worker_pids
+        assert refused == []
+    other.join(10)
+    assert len(refused) == 1
+
+
+def _at_work(pids: frozenset[int]) -> int:
+    return sum(cpu_ticks(pid) >= 3 for pid in pids)
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+# Newer Pythons warn of every fork beside a thread.
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_copy_that_is_forked_while_a_thread_starts_a_worker_can_start_its_own() -> None:
+    before = sandbox_processes()
+    with SandboxedExtractor() as extractor:
+        assert _reads(extractor)
+        (worker,) = extractor.worker_pids
+        (server,) = sandbox_processes() - before - {worker}
+        found: list[bool] = []
+        thread = threading.Thread(target=lambda: found.append(_reads(extractor)))
+        os.kill(server, signal.SIGSTOP)
+        try:
+            os.kill(worker, signal.SIGKILL)
+            wait_until(lambda: _state(worker) == "Z")
+            thread.start()
+            # No public door tells that the lock is held, which is what makes a fork dangerous.
+            wait_until(extractor._pool._lock.locked)
+            child = os.fork()
+            if child == 0:
+                signal.alarm(20)
+                os._exit(0 if _reads(extractor) else 1)
+            assert os.waitpid(child, 0)[1] == 0
+        finally:
+            os.kill(server, signal.SIGCONT)
+        thread.join(20)
+        assert found == [True]
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
