@@ -66,6 +66,20 @@ class Installation:
         """What takes files in."""
         return Intake(self.ledger, self.blobs, self.settings.max_slots)
 
+    def prepare_spelling(self, language: str) -> None:
+        """Make sure the dictionary of a language is ready; say on standard error if it takes time.
+
+        Raises:
+            IndexUnavailableError: There is no whole index and it cannot be built.
+            OSError: The dictionary cannot be read.
+        """
+        from huleedu_dagster.resources.speller import SpellerResource
+
+        def tell(sentence: str) -> None:
+            typer.echo(sentence, err=True)
+
+        SpellerResource.of(self.settings).prepare(language, tell)
+
     def view(self, batch_id: str) -> BatchView:
         """A batch as readers are told.
 

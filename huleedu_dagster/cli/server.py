@@ -45,6 +45,7 @@ def up(home: HomeOption = None, port: PortOption = 3000) -> None:
     """
     installation = Installation.at(home)
     progress = _Progress(str(installation.settings.inbox_folder))
+    installation.prepare_spelling(installation.settings.language)
     try:
         # Before anything else opens it: the migration is one for all processes.
         installation.ledger.close()

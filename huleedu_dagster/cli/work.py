@@ -36,9 +36,13 @@ def work_on(installation: Installation, batch_id: str) -> BatchView:
     Raises:
         StuckError: A sensor fails, or there is nothing left to do and the batch is not done.
         StoppedError: Somebody asked to stop.
+        IndexUnavailableError: The index of the batch's dictionary cannot be built.
         OSError: The home folder cannot be used.
         sqlalchemy.exc.SQLAlchemyError: The ledger cannot be reached.
     """
+    with installation.ledger.read() as tx:
+        language = tx.batches.get(batch_id).registration.settings.language
+    installation.prepare_spelling(language)
     home = DagsterHome(installation.settings)
     with stop_asked() as stop, _progress(installation, batch_id):
         while True:

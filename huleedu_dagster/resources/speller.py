@@ -6,6 +6,7 @@ from dagster import ConfigurableResource
 
 from huleedu_dagster.settings import Settings
 from huleedu_dagster.spelling.engines import Engine, IndexEngine, ReferenceEngine
+from huleedu_dagster.spelling.index import Progress
 from huleedu_dagster.spelling.port import Speller
 from huleedu_dagster.spelling.speller import DictionarySpeller
 
@@ -43,6 +44,20 @@ class SpellerResource(ConfigurableResource[Speller]):
             UnicodeDecodeError: It is not text in UTF-8.
         """
         return DictionarySpeller(self._engine(), accepted_words=self._words())
+
+    def prepare(self, language: str, progress: Progress) -> None:
+        """Make sure that a run finds the dictionary of a language ready.
+
+        Args:
+            language: ISO 639-1 code.
+            progress: Told when it takes seconds.
+
+        Raises:
+            ValueError: There is no dictionary for `language`.
+            IndexUnavailableError: There is no whole index and it cannot be built.
+            OSError: The dictionary cannot be read.
+        """
+        self._engine().open(language, progress)
 
     def _engine(self) -> Engine:
         own = Path(self.dictionaries) if self.dictionaries else None

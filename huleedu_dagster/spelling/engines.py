@@ -1,15 +1,14 @@
 """The engines: the exact index, and the library itself as its yardstick. Same answers, both."""
 
-from collections.abc import Callable
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
+from huleedu_dagster.domain.keys import hash_of
 from huleedu_dagster.spelling.candidates import CandidateSource
 from huleedu_dagster.spelling.dictionaries import Dictionary, installed_languages
-
-Progress = Callable[[str], None]
-"""Takes a sentence for people about something that takes seconds."""
+from huleedu_dagster.spelling.index import Progress
 
 _SUFFIX = ".json.gz"
 
@@ -27,8 +26,12 @@ class Engine(Protocol):
         """The languages (ISO 639-1) there are dictionaries for."""
         ...
 
-    def open(self, language: str) -> CandidateSource:
+    def open(self, language: str, progress: Progress | None = None) -> CandidateSource:
         """The dictionary of a language, the same one for every caller of this process.
+
+        Args:
+            language: ISO 639-1 code.
+            progress: Told when it takes seconds.
 
         Raises:
             ValueError: There is no dictionary for `language`.
@@ -64,11 +67,7 @@ class IndexEngine:
         return _languages(self._own)
 
     def open(self, language: str, progress: Progress | None = None) -> CandidateSource:
-        """See `Engine.open`.
-
-        Args:
-            language: ISO 639-1 code.
-            progress: Told when the index has to be built, which takes seconds.
+        """See `Engine.open`; an index that is missing is built, which takes seconds.
 
         Raises:
             ValueError: There is no dictionary for `language`.
@@ -107,8 +106,8 @@ class ReferenceEngine:
         """See `Engine.languages`."""
         return _languages(self._own)
 
-    def open(self, language: str) -> CandidateSource:
-        """See `Engine.open`.
+    def open(self, language: str, progress: Progress | None = None) -> CandidateSource:
+        """See `Engine.open`; it takes less than a second.
 
         Raises:
             ValueError: There is no dictionary for `language`.
@@ -150,9 +149,5 @@ def _installed(language: str) -> Dictionary:
 
 
 def _version_of_all(own: Path | None) -> str:
-    from importlib.metadata import version
-
-    from huleedu_dagster.domain.keys import hash_of
-
     found = {it: _dictionary(it, own).sha256 for it in sorted(_languages(own))}
     return f"pyspellchecker={version('pyspellchecker')} dict={hash_of(found)[:12]}"

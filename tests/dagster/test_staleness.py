@@ -81,7 +81,17 @@ def test_a_changed_setting_makes_validation_and_spelling_of_that_batch_stale(
 
     assert world.view("b1").essays[0].misspellings == 1
     cells = [f"b1|e00{number}" for number in (1, 2, 3)]
+    before = {asset: world.materialization_count(asset) for asset in ESSAY_ASSETS}
+    outcomes = world.rows()["stage_outcomes"]
     backfill(world, ["validation_result", "spellcheck_result"], cells)
+    after = {asset: world.materialization_count(asset) for asset in ESSAY_ASSETS}
+    assert after == {
+        **before,
+        "validation_result": before["validation_result"] + 3,
+        "spellcheck_result": before["spellcheck_result"] + 3,
+    }
+    computed = world.rows()["stage_outcomes"] - outcomes
+    assert computed == 3, "spelling once for each essay; the limits are those of before"
     assert world.view("b1").essays[0].misspellings == 0
     assert set(staleness(world, "b1|e001").values()) == {"FRESH"}
 
