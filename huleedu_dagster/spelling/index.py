@@ -20,7 +20,7 @@ Progress = Callable[[str], None]
 """Takes a sentence for people about something that takes seconds."""
 
 
-class IndexUnavailableError(Exception):
+class IndexUnavailableError(OSError):
     """There is no index, and none can be built in the folder; the message says why."""
 
 

@@ -115,8 +115,9 @@ class Rules:
         is_known: Whether the dictionary holds a lookup.
         is_near: Whether the dictionary holds a word at one edit from a lookup.
         accepts: Whether an accept-list holds a word as it is written.
-        respell: The right spellings of a lookup that belongs to another variety of the language;
-            nothing for any other word.
+        one_variety: Whether the spelling of one variety alone is right.
+        respell: If so, the right spellings of a lookup that belongs to another variety; nothing
+            for any other word.
         layers: The layers that are in force.
     """
 
@@ -125,6 +126,7 @@ class Rules:
     is_known: Callable[[str], bool]
     is_near: Callable[[str], bool]
     accepts: Callable[[str], bool]
+    one_variety: bool
     respell: Callable[[str], Sequence[str]]
     layers: frozenset[Layer] = ALL_LAYERS
 
@@ -151,12 +153,16 @@ def flagged(tokens: Sequence[Token], rules: Rules) -> Iterator[Flag]:
         rules: The rules of its batch.
     """
     seen_names = names(tokens, rules.language) if Layer.NAMES in rules.layers else frozenset()
+    one_variety = Layer.VARIETIES in rules.layers and rules.one_variety
     for token in tokens:
+        # Nearly every word ends here.
+        if not one_variety and rules.is_known(token.lookup):
+            continue
         word = _taken_apart(token, rules)
         forms = {token.lookup, word.core}
         if not forms.isdisjoint(rules.accepted):
             continue
-        other = tuple(rules.respell(word.core)) if Layer.VARIETIES in rules.layers else ()
+        other = tuple(rules.respell(word.core)) if one_variety else ()
         if other:
             yield Flag(token, word, other)
         elif not (

@@ -129,7 +129,8 @@ class DictionarySpeller:
             is_known=tools.source.known,
             is_near=lambda word: bool(tools.source.within(word, 1)),
             accepts=tools.right.accepts,
-            respell=tools.respell if options.variety in OTHER_VARIETY else _keep,
+            one_variety=options.variety in OTHER_VARIETY,
+            respell=tools.respell,
             layers=self._layers,
         )
 
@@ -190,7 +191,3 @@ def _dress(original: str, word: Parts, core: str) -> str:
     plain = match_case(original, word.prefix + core + word.suffix)
     apostrophe = next((char for char in original if char in APOSTROPHES), "'")
     return plain.replace("'", apostrophe)
-
-
-def _keep(_word: str) -> tuple[str, ...]:
-    return ()

@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 # The accents are what Swedish keyboards offer next to the apostrophe, and what many type.
 APOSTROPHES = "'\u2019\u2018\u02bc\u00b4`"
@@ -86,8 +87,10 @@ def tokenise(text: str) -> Iterator[Token]:
         written = piece.group()
         starts = end == 0 or _breaks_sentence(text[end : piece.start()], before)
         end, before = piece.end(), written
-        if piece["word"] is not None and not _is_unspellable(written):
-            yield Token(piece.start(), written, normalise(written), starts)
+        if piece.lastgroup == "word":
+            lookup = _lookup(written)
+            if lookup is not None:
+                yield Token(piece.start(), written, lookup, starts)
 
 
 def count_words(text: str) -> int:
@@ -96,12 +99,21 @@ def count_words(text: str) -> int:
     Everything between white space that holds a letter or a digit is one word: "well-known",
     "don't", "2024" and an address count once each, a dash on its own does not count.
     """
-    return sum(any(char.isalnum() for char in chunk) for chunk in text.split())
+    return sum(
+        chunk.isalnum() or any(char.isalnum() for char in chunk) for chunk in text.split()
+    )
+
+
+# Texts say the same words over and over.
+@lru_cache(maxsize=2**14)
+def _lookup(written: str) -> str | None:
+    """What dictionaries are asked for, `None` if they cannot judge the word."""
+    return None if _is_unspellable(written) else normalise(written)
 
 
 def _breaks_sentence(gap: str, before: str) -> bool:
     """Whether a sentence starts after `gap`; the stop of "Mr. Berg" and "J. Berg" ends none."""
-    if _SENTENCE_BREAK.search(gap) is None:
+    if gap == " " or _SENTENCE_BREAK.search(gap) is None:
         return False
     initial = len(before) == 1 and before.isupper() and before != "I"
     return not (_PLAIN_STOP.fullmatch(gap) and (initial or before.lower() in _TITLES))

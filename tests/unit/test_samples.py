@@ -25,6 +25,7 @@ def unknown_words(student: str) -> set[str]:
         is_known=lambda word: not CHECKER.unknown([word]),
         is_near=lambda _: False,
         accepts=lambda _: False,
+        one_variety=False,
         respell=lambda _: (),
     )
     found = flagged(list(tokenise("\n\n".join(paragraphs(student)))), rules)

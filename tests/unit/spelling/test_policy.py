@@ -43,6 +43,7 @@ def flagged_in(
         is_known=KNOWN.__contains__,
         is_near=near.__contains__,
         accepts=listed.__contains__,
+        one_variety=bool(respelled),
         respell=lambda word: respelled.get(word, ()),
         layers=layers,
     )
