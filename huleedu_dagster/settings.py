@@ -55,6 +55,8 @@ class Settings(BaseSettings):
             document.
         extraction_max_output_chars: Characters of extracted text.
         spelling_engine: `index`, or `reference` for pyspellchecker itself, which is exact and slow.
+        spelling_ranker: `count`, the library's order of suggestions, or `channel`, which weighs how
+            likely each mistake is.
         spelling_cache: Folder with the indexes of dictionaries, shared by installations and built
             on first use.
         spelling_revision: Free text; changing it declares all spelling results stale.
@@ -100,6 +102,7 @@ class Settings(BaseSettings):
     extraction_max_rtf_tokens: int = Field(default=2_000_000, ge=1)
     extraction_max_output_chars: int = Field(default=2_000_000, ge=1)
     spelling_engine: Literal["index", "reference"] = "index"
+    spelling_ranker: Literal["count", "channel"] = "count"
     spelling_cache: Path = Field(default_factory=_user_cache)
     spelling_revision: str = ""
     dictionaries: Path | None = None

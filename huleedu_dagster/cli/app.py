@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from huleedu_dagster.cli import batches, dead_letters, doctor, run, schemas, server
+from huleedu_dagster.cli import batches, dead_letters, dictionaries, doctor, run, schemas, server
 from huleedu_dagster.cli.common import Exit
 
 
@@ -34,6 +34,7 @@ def build_app() -> typer.Typer:
     app.command()(doctor.doctor)
     app.command()(schemas.schemas)
     app.add_typer(dead_letters.app, name="dlq")
+    app.add_typer(dictionaries.app, name="dictionaries")
     return app
 
 

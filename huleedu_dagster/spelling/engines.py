@@ -133,6 +133,8 @@ def _languages(own: Path | None) -> frozenset[str]:
 def _own_dictionaries(folder: Path | None) -> dict[str, Path]:
     if folder is None:
         return {}
+    if not folder.is_dir():
+        raise FileNotFoundError("the folder of HULEEDU_DICTIONARIES does not exist")
     return {it.name.removesuffix(_SUFFIX): it for it in sorted(folder.glob(f"*{_SUFFIX}"))}
 
 

@@ -27,7 +27,7 @@ class Reason(StrEnum):
 
 
 REASONS = {
-    Reason.ONLY_CANDIDATE: "Only one known word is near.",
+    Reason.ONLY_CANDIDATE: "Only one known word is this near.",
     Reason.FAR_MORE_COMMON: "One letter away, and far more common than the others.",
     Reason.ONE_EDIT: "Several known words are one letter away.",
     Reason.TWO_EDITS: "Known words are two letters away.",

@@ -1,7 +1,7 @@
 """The speller of the product: tokens, policy, dictionary and ranker put together."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from huleedu_dagster.domain.keys import hash_of
 from huleedu_dagster.spelling import policy
@@ -154,8 +154,17 @@ class DictionarySpeller:
             return Judgement(flag.respellings[:3], sure, Reason.OTHER_VARIETY)
         core = flag.parts.core
         if core not in tools.judgements:
-            tools.judgements[core] = self._ranker.judgement(core, tools.source)
+            found = self._ranker.judgement(core, tools.source)
+            tools.judgements[core] = _in_variety(found, tools)
         return tools.judgements[core]
+
+
+def _in_variety(found: Judgement, tools: _Tools) -> Judgement:
+    """The same with suggestions of the batch's variety: the dictionary may lack its spelling."""
+    if tools.variety not in OTHER_VARIETY:
+        return found
+    right = [next(iter(tools.respell(it)), it) for it in found.suggestions]
+    return replace(found, suggestions=tuple(dict.fromkeys(right)))
 
 
 def apply_corrections(text: str, corrections: Iterable[Correction]) -> str:

@@ -99,9 +99,7 @@ def count_words(text: str) -> int:
     Everything between white space that holds a letter or a digit is one word: "well-known",
     "don't", "2024" and an address count once each, a dash on its own does not count.
     """
-    return sum(
-        chunk.isalnum() or any(char.isalnum() for char in chunk) for chunk in text.split()
-    )
+    return sum(chunk.isalnum() or any(char.isalnum() for char in chunk) for chunk in text.split())
 
 
 # Texts say the same words over and over.

@@ -317,6 +317,12 @@ def test_the_other_variety_is_corrected_to_the_one_of_the_batch(
     }
 
 
+def test_suggestions_are_spelled_as_the_variety_spells() -> None:
+    [american] = check("bad behavour", SpellingOptions(variety="en-US"))
+    [british] = check("bad behavour", SpellingOptions(variety="en-GB"))
+    assert (american.suggestions[0], british.suggestions[0]) == ("behavior", "behaviour")
+
+
 def test_what_hunspell_knows_is_right_although_the_dictionary_lacks_it() -> None:
     library = SpellChecker(language="en")
     words = ["colour", "organisation", "realise"]

@@ -1,0 +1,1 @@
+"""The intake over HTTP: register, hand in, watch; an application of its own beside Dagster."""
