@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from huleedu_dagster.domain.ids import MAX_SLOTS
@@ -111,6 +111,12 @@ class Settings(BaseSettings):
     variety: str = ""
     min_words: int = Field(default=5, ge=0)
     max_words: int = Field(default=10_000, ge=1)
+
+    @model_validator(mode="after")
+    def _batches_can_have_them(self) -> "Settings":
+        # A wrong default would be found when the first batch is registered, by nobody.
+        _ = self.batch_settings
+        return self
 
     @field_validator("home", "spelling_cache", "dictionaries", "word_list")
     @classmethod

@@ -8,12 +8,13 @@ from huleedu_dagster.settings import Settings
 from huleedu_dagster.spelling.accept_lists import accept_list
 from huleedu_dagster.spelling.candidates import CandidateSource
 from huleedu_dagster.spelling.channel import ChannelRanker
+from huleedu_dagster.spelling.dress import match_case
 from huleedu_dagster.spelling.engines import IndexEngine
 from huleedu_dagster.spelling.judging import NOTHING_NEAR, Judgement
 from huleedu_dagster.spelling.policy import ALL_LAYERS, Layer
 from huleedu_dagster.spelling.port import Confidence, Correction, Reason, SpellingOptions
 from huleedu_dagster.spelling.rankers import CountRanker, Ranker
-from huleedu_dagster.spelling.speller import DictionarySpeller, match_case
+from huleedu_dagster.spelling.speller import DictionarySpeller
 
 RANKERS: dict[str, type[CountRanker] | type[ChannelRanker]] = {
     "count": CountRanker,

@@ -200,20 +200,22 @@ class _Passes:
     def outcome(self, essay: Essay, future: Future[EssayResult]) -> EssayResult | None:
         """What came out for one essay, `None` if it failed or was superseded."""
         log = EssayLog(self.context.log, essay, run_id=self.context.run.run_id)
-        try:
-            result = future.result()
-        except SupersededError:
+        # Asked for, not raised: what ends the process in a thread must not pass for an interrupt
+        # of the run.
+        error = future.exception()
+        if isinstance(error, SupersededError):
             return None
-        except Exception as error:
+        if error is not None:
             self.failed.append(str(cell_key(essay.upload.batch_id, essay.slot)))
             _record(self.pipeline, essay, self.context.run.run_id, error, log)
             return None
+        result = future.result()
         log.done(result.duration_ms)
         return result
 
 
 def _record(
-    pipeline: EssayPipeline, essay: Essay, run_id: str, error: Exception, log: EssayLog
+    pipeline: EssayPipeline, essay: Essay, run_id: str, error: BaseException, log: EssayLog
 ) -> None:
     try:
         dead = pipeline.record_failure(essay, run_id=run_id, error=error)

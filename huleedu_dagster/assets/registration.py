@@ -58,7 +58,9 @@ def _metadata(settings: BatchSettings) -> dict[str, MetadataValue]:
     # The words themselves may be names of persons, so only their number is shown.
     return {
         "language": MetadataValue.text(settings.language),
+        "variety": MetadataValue.text(settings.variety or "any"),
         "min_words": MetadataValue.int(settings.min_words),
         "max_words": MetadataValue.int(settings.max_words),
         "word_list_size": MetadataValue.int(len(settings.word_list)),
+        "apply_corrections": MetadataValue.text(settings.apply_corrections.value),
     }

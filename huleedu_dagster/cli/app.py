@@ -82,7 +82,8 @@ def _explained(error: Exception) -> tuple[Exit, str] | None:
         if isinstance(error, kind):
             return Exit.USAGE, sentence.format(error)
     if isinstance(error, ValidationError):
-        return Exit.USAGE, "; ".join(it["msg"] for it in error.errors())
+        sentences = (it["msg"].removeprefix("Value error, ") for it in error.errors())
+        return Exit.USAGE, "; ".join(sentences)
     if isinstance(error, InvalidIdError | NotWaivableError | NotReplayableError | EmptyReasonError):
         return Exit.USAGE, str(error)
     if isinstance(error, StoppedError):

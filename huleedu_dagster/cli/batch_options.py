@@ -76,13 +76,16 @@ def words_of(path: Path | None) -> tuple[str, ...] | None:
         fail(f"the word list {path} is not text in UTF-8", Exit.USAGE)
 
 
-def check_language(installation: Installation, language: str) -> None:
-    """End the command if essays in this language cannot be checked."""
+def check_spelling(installation: Installation, settings: BatchSettings) -> None:
+    """End the command if essays cannot be checked with these settings."""
     from huleedu_dagster.resources.speller import SpellerResource
+    from huleedu_dagster.spelling.accept_lists import has_variety
 
     known = SpellerResource.of(installation.settings).open().languages
-    if language not in known:
+    if settings.language not in known:
         fail(
-            f"spelling can be checked in {', '.join(sorted(known))}, not in {language!r}",
+            f"spelling can be checked in {', '.join(sorted(known))}, not in {settings.language!r}",
             Exit.USAGE,
         )
+    if settings.variety and not has_variety(settings.variety):
+        fail(f"there is no dictionary for the variety {settings.variety!r}", Exit.USAGE)

@@ -15,7 +15,7 @@ from huleedu_dagster.cli.batch_options import (
     VarietyOption,
     Wanted,
     WordListOption,
-    check_language,
+    check_spelling,
     words_of,
 )
 from huleedu_dagster.cli.common import (
@@ -71,13 +71,14 @@ def register(
     words = words_of(word_list)
     wanted = Wanted(language, variety, min_words, max_words, apply, words)
     if update:
-        if any(it is not None for it in (expected, deadline, timeout)):
+        fixed = (expected, deadline, timeout, course or None, class_name or None)
+        if any(it is not None for it in (*fixed, instructions or None)):
             fail("only what spelling and validation follow can be changed", Exit.USAGE)
         _update(installation, batch, wanted)
         _print_registered(installation, batch, as_json=as_json)
         return
     settings = wanted.over(installation.settings.batch_settings)
-    check_language(installation, settings.language)
+    check_spelling(installation, settings)
     check_count(installation, expected or 0)
     if not lifecycle.register(
         installation.ledger,
@@ -183,7 +184,7 @@ def _update(installation: Installation, batch: str, wanted: Wanted) -> None:
     with installation.ledger.read() as tx:
         before = tx.batches.get(batch).registration.settings
     settings = wanted.over(before)
-    check_language(installation, settings.language)
+    check_spelling(installation, settings)
     lifecycle.change_settings(installation.ledger, batch, settings)
 
 

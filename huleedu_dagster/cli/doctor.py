@@ -227,12 +227,24 @@ def _heartbeat(record: ServerRecord | None) -> Check:
 
 def _versions(settings: Settings) -> Iterator[Check]:
     from huleedu_dagster.resources.extractor import ExtractorResource
-    from huleedu_dagster.resources.speller import SpellerResource
 
     for library in ("huleedu-dagster", "dagster", "pyspellchecker"):
         yield Check(library, ok=True, found=installed_version(library))
     yield Check("extraction", ok=True, found=ExtractorResource.of(settings).open().version)
-    yield Check("spelling", ok=True, found=SpellerResource.of(settings).open().version)
+    yield _guarded("spelling", lambda: _spelling(settings))
+
+
+def _spelling(settings: Settings) -> Check:
+    from huleedu_dagster.resources.speller import SpellerResource
+
+    told: list[str] = []
+    resource = SpellerResource.of(settings)
+    try:
+        resource.prepare(settings.language, told.append)
+        return Check("spelling", ok=True, found=resource.open().version)
+    except OSError as error:
+        advice = "see the settings HULEEDU_LANGUAGE, …_WORD_LIST, …_DICTIONARIES, …_SPELLING_CACHE"
+        return Check("spelling", ok=False, found=f"{error}; {advice}")
 
 
 def _dead_letters(installation: Installation) -> Check:

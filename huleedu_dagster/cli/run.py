@@ -15,7 +15,7 @@ from huleedu_dagster.cli.batch_options import (
     VarietyOption,
     Wanted,
     WordListOption,
-    check_language,
+    check_spelling,
     words_of,
 )
 from huleedu_dagster.cli.common import (
@@ -162,8 +162,11 @@ def _ensure_registered(
     installation: Installation, batch_id: str, expected: int | None, wanted: Wanted
 ) -> None:
     check_batch_id(batch_id)
-    settings = wanted.over(installation.settings.batch_settings)
-    check_language(installation, settings.language)
+    with installation.ledger.read() as tx:
+        found = tx.batches.find(batch_id)
+    before = installation.settings.batch_settings if found is None else found.registration.settings
+    settings = wanted.over(before)
+    check_spelling(installation, settings)
     if register(installation.ledger, batch_id, settings=settings, expected_essay_count=expected):
         return
     with installation.ledger.read() as tx:

@@ -63,7 +63,7 @@ def grouped(corrections_by_essay: Iterable[Iterable[Mapping[str, Any]]]) -> list
 
 
 def of_class(facts: BatchFacts, blobs: BlobStore) -> list[Misspelling]:
-    """The commonest misspellings of a batch, for teaching.
+    """The commonest misspellings of a batch, for teaching; what may be a name is left out.
 
     Raises:
         BlobStoreError: A result is missing in the store or damaged.
@@ -71,7 +71,17 @@ def of_class(facts: BatchFacts, blobs: BlobStore) -> list[Misspelling]:
     """
     spelled = (facts.records.get(it.slot, {}).get(Stage.SPELLCHECK_RESULT) for it in facts.essays)
     stored = [corrections_of(it, blobs) for it in spelled if it is not None and it.blob_key]
-    return grouped(stored)[:COMMONEST]
+    return grouped(map(_for_the_class, stored))[:COMMONEST]
+
+
+def _for_the_class(corrections: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Without the words that may be the name of a pupil."""
+    return [
+        it
+        for it in corrections
+        if it["reason"] != "may_be_a_name"
+        and not (it["reason"] == "no_candidate" and it["original"][:1].isupper())
+    ]
 
 
 def corrections_of(record: StageRecord, blobs: BlobStore) -> list[dict[str, Any]]:

@@ -44,25 +44,25 @@ class SpellerResource(ConfigurableResource[Speller]):
         """A speller that remembers nothing yet: each run has its own.
 
         Raises:
-            OSError: The word list cannot be read.
-            UnicodeDecodeError: It is not text in UTF-8.
+            OSError: The word list or the folder of dictionaries cannot be read.
         """
         return DictionarySpeller(
             self._engine(), ranker=self._ranker(), accepted_words=self._words()
         )
 
     def prepare(self, language: str, progress: Progress) -> None:
-        """Make sure that a run finds the dictionary of a language ready.
+        """Make sure that a run finds the dictionary of a language and the word list ready.
 
         Args:
             language: ISO 639-1 code.
             progress: Told when it takes seconds.
 
         Raises:
-            ValueError: There is no dictionary for `language`.
+            DictionaryError: There is no dictionary for `language`, or it is damaged.
             IndexUnavailableError: There is no whole index and it cannot be built.
-            OSError: The dictionary cannot be read.
+            OSError: The dictionary or the word list cannot be read.
         """
+        self._words()
         self._engine().open(language, progress)
 
     def _engine(self) -> Engine:
@@ -81,4 +81,7 @@ class SpellerResource(ConfigurableResource[Speller]):
     def _words(self) -> list[str]:
         if not self.word_list:
             return []
-        return Path(self.word_list).read_text(encoding="utf-8-sig").split()
+        try:
+            return Path(self.word_list).read_text(encoding="utf-8-sig").split()
+        except UnicodeDecodeError as error:
+            raise OSError("the word list of HULEEDU_WORD_LIST is not text in UTF-8") from error

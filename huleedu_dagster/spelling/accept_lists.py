@@ -70,6 +70,11 @@ def accept_list(language: str, variety: str = "") -> HunspellList:
     return _loaded((own,) if own and _path(own) else names_of(language))
 
 
+def has_variety(variety: str) -> bool:
+    """Whether there is a dictionary for exactly this variety ("en-GB")."""
+    return _path(variety.replace("-", "_")) is not None
+
+
 def names_of(language: str) -> tuple[str, ...]:
     """The installed dictionaries of a language that are used together.
 

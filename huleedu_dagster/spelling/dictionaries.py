@@ -21,6 +21,10 @@ _SUFFIX = ".json.gz"
 _WORDS_OF_FLOAT = ("nan", "inf", "infinity")
 
 
+class DictionaryError(OSError, ValueError):
+    """There is no dictionary for a language, or it is damaged; the message says which."""
+
+
 @dataclass(frozen=True, slots=True)
 class Dictionary:
     """A word list with counts, and what identifies it.
@@ -42,12 +46,12 @@ class Dictionary:
         """The dictionary that the installed pyspellchecker brings for a language.
 
         Raises:
-            ValueError: It brings none for `language`.
+            DictionaryError: It brings none for `language`.
         """
         from importlib.metadata import version
 
         if language not in installed_languages():
-            raise ValueError(f"No dictionary for language {language!r}.")
+            raise DictionaryError(f"there is no dictionary for language {language!r}")
         path = _resources() / f"{language}{_SUFFIX}"
         return cls(language, path, f"pyspellchecker {version('pyspellchecker')}", _sha256(path))
 
@@ -70,17 +74,19 @@ class Dictionary:
 
         Raises:
             OSError: The file cannot be read.
-            ValueError: It is no JSON object of words and whole numbers from 0 up.
+            DictionaryError: It is no JSON object of words and whole numbers from 0 up.
         """
         data = self.path.read_bytes()
         try:
+            # The library lowers the text of an own file, so that the last of two spellings counts.
             packed = self.path.suffix.lower() == ".gz"
             text = (gzip.decompress(data) if packed else data).decode()
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise ValueError(f"{self.path.name} is damaged or incomplete") from error
+            loaded = json.loads(text.lower() if self.is_own else text)
+        except (EOFError, zlib.error, gzip.BadGzipFile, ValueError) as error:
+            raise DictionaryError(f"the dictionary {self.path.name} is damaged") from error
         loaded = json.loads(text)
         if not isinstance(loaded, dict) or not all(map(_is_count, loaded.values())):
-            raise ValueError(f"{self.path.name} is no JSON object of words and counts")
+            raise DictionaryError(f"{self.path.name} is no JSON object of words and counts")
         # Counts of words that differ in case only are summed, as the library's `load_json` does.
         found: Counter[str] = Counter()
         for word, count in loaded.items():

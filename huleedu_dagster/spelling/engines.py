@@ -34,7 +34,7 @@ class Engine(Protocol):
             progress: Told when it takes seconds.
 
         Raises:
-            ValueError: There is no dictionary for `language`.
+            DictionaryError: There is no dictionary for `language`, or it is damaged.
             OSError: It cannot be read.
         """
         ...
@@ -70,7 +70,7 @@ class IndexEngine:
         """See `Engine.open`; an index that is missing is built, which takes seconds.
 
         Raises:
-            ValueError: There is no dictionary for `language`.
+            DictionaryError: There is no dictionary for `language`, or it is damaged.
             IndexUnavailableError: There is no whole index and it cannot be built.
             OSError: The dictionary cannot be read.
         """
@@ -110,7 +110,7 @@ class ReferenceEngine:
         """See `Engine.open`; it takes less than a second.
 
         Raises:
-            ValueError: There is no dictionary for `language`.
+            DictionaryError: There is no dictionary for `language`, or it is damaged.
             OSError: It cannot be read.
         """
         return _reference(_dictionary(language, self._own))
@@ -133,9 +133,9 @@ def _languages(own: Path | None) -> frozenset[str]:
 def _own_dictionaries(folder: Path | None) -> dict[str, Path]:
     if folder is None:
         return {}
-    if not folder.is_dir():
-        raise FileNotFoundError("the folder of HULEEDU_DICTIONARIES does not exist")
-    return {it.name.removesuffix(_SUFFIX): it for it in sorted(folder.glob(f"*{_SUFFIX}"))}
+    # Unlike `glob`, this raises when the folder is missing or cannot be listed.
+    found = sorted(folder.iterdir())
+    return {it.name.removesuffix(_SUFFIX): it for it in found if it.name.endswith(_SUFFIX)}
 
 
 def _dictionary(language: str, own: Path | None) -> Dictionary:

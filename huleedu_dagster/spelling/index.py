@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from huleedu_dagster.spelling.dictionaries import Dictionary
+from huleedu_dagster.spelling.dictionaries import Dictionary, DictionaryError
 from huleedu_dagster.spelling.index_file import (
     FORMAT,
     DamagedIndexError,
@@ -50,7 +50,7 @@ def obtain_index(
 
     Raises:
         IndexUnavailableError: There is no whole index and it cannot be built.
-        ValueError: The dictionary is none.
+        DictionaryError: The dictionary is damaged.
     """
     tell = progress or _say_nothing
     try:
@@ -61,6 +61,8 @@ def obtain_index(
         with _lock(index_path(dictionary, folder).with_suffix(".lock"), dictionary, tell):
             # Another process may have built it meanwhile.
             return _opened(dictionary, folder, tell) or _built(dictionary, folder, tell)
+    except DictionaryError:
+        raise
     except OSError as error:
         raise IndexUnavailableError(
             f"The spelling index for {dictionary.language!r} cannot be built in {folder}: {error}. "

@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from huleedu_dagster.domain.registration import ApplyCorrections
 from huleedu_dagster.spelling.port import Confidence, Reason
@@ -71,6 +71,13 @@ def judge(
     if count(ranked[0]) >= _FAR_MORE * max(count(it) for it in ranked[1:]):
         return Judgement(suggestions, Confidence.CERTAIN, Reason.FAR_MORE_COMMON)
     return Judgement(suggestions, Confidence.LIKELY, Reason.ONE_EDIT)
+
+
+def never_certain(found: Judgement) -> Judgement:
+    """The same for a word that may be a name: a pupil's name is not to be replaced."""
+    if found.confidence is not Confidence.CERTAIN:
+        return found
+    return replace(found, confidence=Confidence.LIKELY, reason=Reason.MAY_BE_A_NAME)
 
 
 def is_applied(judgement: Judgement, apply: ApplyCorrections) -> bool:

@@ -5,13 +5,13 @@ misspellings. A word that several essays share is deliberately not taken for rig
 misspellings. What a teacher wants accepted comes as the batch's own list.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from huleedu_dagster.spelling.tokens import Token, composed, normalise, tokenise
 
-REVISION = 2
+REVISION = 3
 """Raised with every change of what is flagged or suggested."""
 
 
@@ -28,29 +28,22 @@ ALL_LAYERS = frozenset(Layer)
 """All layers: the policy of the product."""
 
 _CAPITAL_NOUNS = frozenset({"de"})
+_POSSESSIVE_S = frozenset({"en", "nl"})
+# Words that always have a capital and are often misspelled. Short ones are left out: "May" and
+# "April" are a letter away from names.
+_ALWAYS_CAPITAL = {
+    "en": frozenset(
+        str.split(
+            "monday tuesday wednesday thursday friday saturday january february september october "
+            "november december christmas england english britain british europe european french "
+            "spanish swedish america american"
+        )
+    )
+}
 
 _ELISIONS = {
-    "fr": frozenset(
-        {"l", "d", "j", "m", "t", "s", "n", "c", "qu", "jusqu", "lorsqu", "puisqu", "quoiqu"}
-    ),
-    "it": frozenset(
-        {
-            "l",
-            "d",
-            "c",
-            "un",
-            "all",
-            "dall",
-            "dell",
-            "nell",
-            "sull",
-            "coll",
-            "quest",
-            "quell",
-            "bell",
-            "sant",
-        }
-    ),
+    "fr": frozenset(str.split("l d j m t s n c qu jusqu lorsqu puisqu quoiqu presqu entr")),
+    "it": frozenset(str.split("l d c un all dall dell nell sull coll quest quell bell sant")),
 }
 
 
@@ -74,10 +67,11 @@ def parts(lookup: str, language: str) -> Parts:
 
     Args:
         lookup: A word as `Token.lookup` holds it.
-        language: ISO 639-1 code; French and Italian have elided prefixes.
+        language: ISO 639-1 code; French and Italian have elided prefixes, English and Dutch the
+            possessive.
     """
     core, prefix, suffix = lookup, "", ""
-    if core.endswith("'s") and len(core) > 2:
+    if language in _POSSESSIVE_S and core.endswith("'s") and len(core) > 2:
         core, suffix = core[:-2], "'s"
     head, apostrophe, rest = core.partition("'")
     if rest and head in _ELISIONS.get(language, ()):
@@ -87,11 +81,15 @@ def parts(lookup: str, language: str) -> Parts:
 
 def names(tokens: Iterable[Token], language: str) -> frozenset[str]:
     """Return the cores of the words that are capitalised inside a sentence of these tokens."""
-    return frozenset(
-        parts(token.lookup, language).core
-        for token in tokens
-        if not token.sentence_start and _is_capitalised(token)
-    )
+    inside = (it for it in tokens if not it.sentence_start and not it.text.islower())
+    found = ((it, parts(it.lookup, language)) for it in inside)
+    return frozenset(word.core for token, word in found if written_core(token, word)[:1].isupper())
+
+
+def written_core(token: Token, word: Parts) -> str:
+    """The core of a token as it is written, capitals and all."""
+    written = composed(token.text)
+    return written[len(word.prefix) : len(written) - len(word.suffix)]
 
 
 def accepted_forms(words: Iterable[str]) -> frozenset[str]:
@@ -113,7 +111,7 @@ class Rules:
         language: ISO 639-1 code.
         accepted: What `accepted_forms` made of the word lists.
         is_known: Whether the dictionary holds a lookup.
-        is_near: Whether the dictionary holds a word at one edit from a lookup.
+        near: The words of the dictionary at one edit from a lookup.
         accepts: Whether an accept-list holds a word as it is written.
         one_variety: Whether the spelling of one variety alone is right.
         respell: If so, the right spellings of a lookup that belongs to another variety; nothing
@@ -124,7 +122,7 @@ class Rules:
     language: str
     accepted: frozenset[str]
     is_known: Callable[[str], bool]
-    is_near: Callable[[str], bool]
+    near: Callable[[str], Collection[str]]
     accepts: Callable[[str], bool]
     one_variety: bool
     respell: Callable[[str], Sequence[str]]
@@ -137,11 +135,14 @@ class Flag:
 
     Attributes:
         parts: The word taken apart; the core is what suggestions are for.
+        may_be_name: Whether it has a capital that a name would have, and is not written without
+            one elsewhere in the essay.
         respellings: The right spellings of the core if it belongs to another variety.
     """
 
     token: Token
     parts: Parts
+    may_be_name: bool
     respellings: tuple[str, ...] = ()
 
 
@@ -153,6 +154,7 @@ def flagged(tokens: Sequence[Token], rules: Rules) -> Iterator[Flag]:
         rules: The rules of its batch.
     """
     seen_names = names(tokens, rules.language) if Layer.NAMES in rules.layers else frozenset()
+    in_lower_case = {token.text for token in tokens if token.text.islower()}
     one_variety = Layer.VARIETIES in rules.layers and rules.one_variety
     for token in tokens:
         # Nearly every word ends here.
@@ -162,15 +164,17 @@ def flagged(tokens: Sequence[Token], rules: Rules) -> Iterator[Flag]:
         forms = {token.lookup, word.core}
         if not forms.isdisjoint(rules.accepted):
             continue
-        other = tuple(rules.respell(word.core)) if one_variety else ()
+        listed = _is_listed(token, word, rules)
+        capital = written_core(token, word)[:1].isupper()
+        other = tuple(rules.respell(word.core)) if one_variety and not listed else ()
         if other:
-            yield Flag(token, word, other)
+            yield Flag(token, word, capital and not token.sentence_start, other)
         elif not (
-            any(map(rules.is_known, forms))
-            or _is_listed(token, word, rules)
-            or _is_name(token, word, seen_names, rules)
+            listed
+            or any(map(rules.is_known, forms))
+            or (capital and _is_name(word, seen_names, rules))
         ):
-            yield Flag(token, word)
+            yield Flag(token, word, capital and token.lookup not in in_lower_case)
 
 
 def _taken_apart(token: Token, rules: Rules) -> Parts:
@@ -182,17 +186,14 @@ def _taken_apart(token: Token, rules: Rules) -> Parts:
 def _is_listed(token: Token, word: Parts, rules: Rules) -> bool:
     if Layer.ACCEPT_LISTS not in rules.layers:
         return False
-    written = composed(token.text)
-    core = written[len(word.prefix) : len(written) - len(word.suffix)]
-    return any(map(rules.accepts, {written, core}))
+    return any(map(rules.accepts, {composed(token.text), written_core(token, word)}))
 
 
-def _is_name(token: Token, word: Parts, seen: frozenset[str], rules: Rules) -> bool:
-    if not _is_capitalised(token) or word.core not in seen:
+def _is_name(word: Parts, seen: frozenset[str], rules: Rules) -> bool:
+    if word.core not in seen:
         return False
-    # Where every noun has a capital, what resembles a word is rather that word misspelled.
-    return rules.language not in _CAPITAL_NOUNS or not rules.is_near(word.core)
-
-
-def _is_capitalised(token: Token) -> bool:
-    return token.text[:1].isupper()
+    if rules.language in _CAPITAL_NOUNS:
+        # What resembles a word is rather that word misspelled.
+        return not rules.near(word.core)
+    always = _ALWAYS_CAPITAL.get(rules.language)
+    return not always or always.isdisjoint(rules.near(word.core))

@@ -23,6 +23,7 @@ class Reason(StrEnum):
     ONE_EDIT = "one_edit"
     TWO_EDITS = "two_edits"
     OTHER_VARIETY = "other_variety"
+    MAY_BE_A_NAME = "may_be_a_name"
     NO_CANDIDATE = "no_candidate"
 
 
@@ -32,6 +33,7 @@ REASONS = {
     Reason.ONE_EDIT: "Several known words are one letter away.",
     Reason.TWO_EDITS: "Known words are two letters away.",
     Reason.OTHER_VARIETY: "Right in the other variety of the language.",
+    Reason.MAY_BE_A_NAME: "It has a capital, so it may be a name.",
     Reason.NO_CANDIDATE: "No known word is near; it may be a name or a term.",
 }
 """A sentence for teachers for each reason."""

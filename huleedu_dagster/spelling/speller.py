@@ -7,9 +7,10 @@ from huleedu_dagster.domain.keys import hash_of
 from huleedu_dagster.spelling import policy
 from huleedu_dagster.spelling.accept_lists import AcceptList, accept_list, installed_versions
 from huleedu_dagster.spelling.candidates import CandidateSource
+from huleedu_dagster.spelling.dress import dress
 from huleedu_dagster.spelling.engines import Engine
-from huleedu_dagster.spelling.judging import Judgement, is_applied
-from huleedu_dagster.spelling.policy import Flag, Layer, Parts, Rules, accepted_forms, flagged
+from huleedu_dagster.spelling.judging import Judgement, is_applied, never_certain
+from huleedu_dagster.spelling.policy import Flag, Layer, Rules, accepted_forms, flagged
 from huleedu_dagster.spelling.port import (
     Confidence,
     Correction,
@@ -18,7 +19,7 @@ from huleedu_dagster.spelling.port import (
     SpellingOptions,
 )
 from huleedu_dagster.spelling.rankers import CountRanker, Ranker
-from huleedu_dagster.spelling.tokens import APOSTROPHES, count_words, tokenise
+from huleedu_dagster.spelling.tokens import count_words, tokenise
 from huleedu_dagster.spelling.varieties import OTHER_VARIETY, respellings
 
 
@@ -51,7 +52,11 @@ class _Tools:
         """The right spellings of a word that only the other variety has."""
         if word not in self.respelled:
             foreign = self.other.accepts(word) and not self.right.accepts(word)
-            found = respellings(word, self.variety, self.right.accepts) if foreign else []
+            found = (
+                respellings(word, self.variety, self.right.accepts, self.other.accepts)
+                if foreign
+                else []
+            )
             self.respelled[word] = tuple(found)
         return self.respelled[word]
 
@@ -127,7 +132,7 @@ class DictionarySpeller:
             language=options.language,
             accepted=self._accepted | accepted_forms(options.accepted_words),
             is_known=tools.source.known,
-            is_near=lambda word: bool(tools.source.within(word, 1)),
+            near=lambda word: tools.source.within(word, 1),
             accepts=tools.right.accepts,
             one_variety=options.variety in OTHER_VARIETY,
             respell=tools.respell,
@@ -135,9 +140,11 @@ class DictionarySpeller:
         )
 
     def _correction(self, flag: Flag, tools: _Tools, options: SpellingOptions) -> Correction:
+        token, accepts = flag.token, tools.right.accepts
         found = self._judgement(flag, tools)
-        token = flag.token
-        suggestions = tuple(_dress(token.text, flag.parts, it) for it in found.suggestions)
+        if flag.may_be_name:
+            found = never_certain(found)
+        suggestions = tuple(dress(token.text, flag.parts, it, accepts) for it in found.suggestions)
         return Correction(
             token.offset,
             len(token.text),
@@ -181,22 +188,3 @@ def apply_corrections(text: str, corrections: Iterable[Correction]) -> str:
             pieces += [text[end : correction.offset], correction.suggestions[0]]
             end = correction.offset + correction.length
     return "".join([*pieces, text[end:]])
-
-
-def match_case(original: str, suggestion: str) -> str:
-    """Return `suggestion`, which is lower case, in the case of `original`.
-
-    All capitals and an initial capital are carried over; any other mixture is taken for lower.
-    """
-    if len(original) > 1 and original.isupper():
-        return suggestion.upper()
-    if original[:1].isupper():
-        return suggestion[:1].upper() + suggestion[1:]
-    return suggestion
-
-
-def _dress(original: str, word: Parts, core: str) -> str:
-    """Give a suggestion for the core its prefix, its suffix, and the look of the original."""
-    plain = match_case(original, word.prefix + core + word.suffix)
-    apostrophe = next((char for char in original if char in APOSTROPHES), "'")
-    return plain.replace("'", apostrophe)

@@ -35,7 +35,16 @@ _PIECE = re.compile(
     """,
     re.VERBOSE,
 )
-_SENTENCE_BREAK = re.compile(r"[.!?\u2026\u061f]|\n[^\S\n]*\n|[,:]\s+[\"\u201c\u201d\u00ab\u2018]")
+_SENTENCE_BREAK = re.compile(
+    r"""[.!?\u2026\u061f]                               # the end of a sentence
+      | \n[^\S\n]*(?:\n|[-\u2013\u2014*\u2022\u25aa])      # a paragraph, an item of a list
+      | [,:]\s+["'\u201c\u201d\u201e\u201a\u00ab\u2018\u2013\u2014]   # direct speech
+    """,
+    re.VERBOSE,
+)
+_SHORT_LINE = 45
+"""A line of fewer characters ends where its writer wanted it: verse, a heading, a list."""
+
 _PLAIN_STOP = re.compile(r"\.\s+")
 _TITLES = frozenset({"mr", "mrs", "ms", "dr", "prof", "st"})
 _PLURAL_OR_POSSESSIVE = re.compile(rf"[{APOSTROPHES}]?s$")
@@ -85,7 +94,8 @@ def tokenise(text: str) -> Iterator[Token]:
     before = ""
     for piece in _PIECE.finditer(text):
         written = piece.group()
-        starts = end == 0 or _breaks_sentence(text[end : piece.start()], before)
+        gap = text[end : piece.start()]
+        starts = end == 0 or _breaks_sentence(gap, before) or _begins_line(text, end, gap, written)
         end, before = piece.end(), written
         if piece.lastgroup == "word":
             lookup = _lookup(written)
@@ -107,6 +117,13 @@ def count_words(text: str) -> int:
 def _lookup(written: str) -> str | None:
     """What dictionaries are asked for, `None` if they cannot judge the word."""
     return None if _is_unspellable(written) else normalise(written)
+
+
+def _begins_line(text: str, end: int, gap: str, written: str) -> bool:
+    """Whether a capital begins a line after a short one, which ends at `end`."""
+    if "\n" not in gap or not written[:1].isupper():
+        return False
+    return end < _SHORT_LINE or text.rfind("\n", end - _SHORT_LINE, end) != -1
 
 
 def _breaks_sentence(gap: str, before: str) -> bool:

@@ -42,35 +42,54 @@ _REWRITINGS = {
     "en-US": _BRITISH_AMERICAN,
     "en-GB": tuple((american, british) for british, american in _BRITISH_AMERICAN),
 }
+# Rules that fit many pairs of words that have nothing to do with each other.
+_LOOSE = frozenset({("ll", "l"), ("l", "ll"), ("ae", "e"), ("e", "ae"), ("oe", "e"), ("e", "oe")})
 _MOST_DIFFERENCES = 2
 
 OTHER_VARIETY = {"en-GB": "en-US", "en-US": "en-GB"}
 """The varieties whose spelling can be told from that of another, and that other."""
 
 
-def respellings(word: str, variety: str, accepts: Callable[[str], bool]) -> list[str]:
+def respellings(
+    word: str,
+    variety: str,
+    accepts: Callable[[str], bool],
+    other_accepts: Callable[[str], bool],
+) -> list[str]:
     """The spellings of `word` that a variety accepts, in the order of the alphabet.
 
     Args:
         word: A word of the other variety, lower case.
         variety: One of `OTHER_VARIETY`.
         accepts: Whether a dictionary of the variety holds a word.
+        other_accepts: Whether one of the other variety does.
     """
     found: set[str] = set()
-    forms = {word}
+    forms = {word: False}
     for _ in range(_MOST_DIFFERENCES):
-        forms = {new for form in forms for new in _rewritten(form, variety)}
-        found |= {form for form in forms if form != word and accepts(form)}
+        forms = {
+            new: loose or was_loose
+            for form, was_loose in forms.items()
+            for new, loose in _rewritten(form, variety)
+        }
+        # What the other variety has as well is another word: "mil" is no American "mill".
+        found |= {
+            form
+            for form, loose in forms.items()
+            if form != word and accepts(form) and not (loose and other_accepts(form))
+        }
         if found:
             break
     return sorted(found)
 
 
-def _rewritten(word: str, variety: str) -> set[str]:
+def _rewritten(word: str, variety: str) -> set[tuple[str, bool]]:
+    """Every rewriting of the word, and whether by one of the loose rules."""
     found = set()
     for old, new in _REWRITINGS[variety]:
         start = word.find(old)
         while start != -1:
-            found.add(word[:start] + new + word[start + len(old) :])
+            form = word[:start] + new + word[start + len(old) :]
+            found.add((form, (old, new) in _LOOSE))
             start = word.find(old, start + 1)
     return found

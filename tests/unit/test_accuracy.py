@@ -176,7 +176,7 @@ def test_the_figures_of_a_text_are_counted_by_hand() -> None:
     assert found.per_thousand(len(found.false_flags)) == 181.82
     assert (found.flagged.part, found.flagged.whole) == (2, 3)
     assert (found.flagged_non_words.part, found.flagged_non_words.whole) == (2, 2)
-    assert (found.fixed.part, found.damaged) == (1, [("lagom", "lagos")])
+    assert (found.fixed.part, found.damaged) == (1, [("lagom", "Lagos")])
     assert found.spoiled == [("theif", "their", "thief")]
     assert (found.first.part, found.among_three.part) == (1, 2)
     assert (found.right[Confidence.CERTAIN].part, found.right[Confidence.CERTAIN].whole) == (1, 3)

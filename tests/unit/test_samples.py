@@ -23,7 +23,7 @@ def unknown_words(student: str) -> set[str]:
         language="en",
         accepted=frozenset(),
         is_known=lambda word: not CHECKER.unknown([word]),
-        is_near=lambda _: False,
+        near=lambda _: (),
         accepts=lambda _: False,
         one_variety=False,
         respell=lambda _: (),

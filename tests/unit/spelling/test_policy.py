@@ -34,6 +34,7 @@ def flagged_in(
     language: str = "en",
     listed: frozenset[str] = frozenset(),
     near: frozenset[str] = frozenset(),
+    around: Mapping[str, frozenset[str]] = MappingProxyType({}),
     respelled: Mapping[str, Sequence[str]] = MappingProxyType({}),
     layers: frozenset[Layer] = ALL_LAYERS,
 ) -> list[Flag]:
@@ -41,7 +42,7 @@ def flagged_in(
         language=language,
         accepted=accepted_forms(accepted),
         is_known=KNOWN.__contains__,
-        is_near=near.__contains__,
+        near=lambda word: around.get(word) or {word} & near,
         accepts=listed.__contains__,
         one_variety=bool(respelled),
         respell=lambda word: respelled.get(word, ()),
@@ -117,6 +118,35 @@ def test_where_nouns_have_capitals_a_name_is_what_resembles_no_word() -> None:
     near = frozenset({"freind"})
     assert originals(flagged_in(text, near=near)) == []
     assert originals(flagged_in(text, near=near, language="de")) == ["Freind"]
+
+
+def test_what_is_a_letter_away_from_a_word_that_always_has_a_capital_is_no_name() -> None:
+    near = {"saterday": frozenset({"saturday"}), "ludvig": frozenset({"ludwig"})}
+    assert originals(flagged_in("I saw Ludvig. My Saterday", around=near)) == ["Saterday"]
+
+
+def test_a_word_with_a_capital_may_be_a_name_unless_it_is_written_without_one_too() -> None:
+    [jiahao, first, second] = flagged_in("Jiahao is a dog. Becouse. The becouse")
+    assert [it.may_be_name for it in (jiahao, first, second)] == [True, False, False]
+
+
+def test_a_name_behind_an_elided_article_is_a_name() -> None:
+    assert flagged_in("Homme d'Artagnan. D'Artagnan", language="fr") == []
+
+
+def test_the_possessive_is_cut_where_the_language_has_it() -> None:
+    assert originals(flagged_in("the dog's friend")) == []
+    assert originals(flagged_in("the dog's friend", language="de")) == ["dog's"]
+
+
+@pytest.mark.parametrize("text", ["The dog:\n- Tomatos\n- Brocoli", "My friend\nTomatos is"])
+def test_the_capital_of_a_new_line_says_nothing(text: str) -> None:
+    assert "Tomatos" in originals(flagged_in(text))
+
+
+def test_a_long_line_that_is_wrapped_hides_no_name() -> None:
+    text = "The dog and the friend and the dog and the friend and the\nMalmö"
+    assert flagged_in(text) == []
 
 
 def test_a_known_word_of_the_other_variety_is_flagged_with_its_right_spelling() -> None:

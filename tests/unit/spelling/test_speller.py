@@ -14,12 +14,13 @@ from spellchecker import SpellChecker
 from huleedu_dagster.domain.registration import ApplyCorrections
 from huleedu_dagster.settings import Settings
 from huleedu_dagster.spelling.candidates import CandidateSource
+from huleedu_dagster.spelling.dress import match_case
 from huleedu_dagster.spelling.engines import IndexEngine, ReferenceEngine
 from huleedu_dagster.spelling.judging import Judgement, rank
 from huleedu_dagster.spelling.policy import parts
 from huleedu_dagster.spelling.port import Confidence, Correction, Reason, Speller, SpellingOptions
 from huleedu_dagster.spelling.rankers import CountRanker
-from huleedu_dagster.spelling.speller import DictionarySpeller, match_case
+from huleedu_dagster.spelling.speller import DictionarySpeller
 
 ENGINE = IndexEngine(Settings().spelling_cache)
 SPELLER: Speller = DictionarySpeller(ENGINE)
