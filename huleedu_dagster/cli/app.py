@@ -7,7 +7,18 @@ import sys
 
 import typer
 
-from huleedu_dagster.cli import batches, dead_letters, dictionaries, doctor, run, schemas, server
+from huleedu_dagster.cli import (
+    batches,
+    dead_letters,
+    dictionaries,
+    doctor,
+    events,
+    relay,
+    run,
+    schemas,
+    server,
+    tokens,
+)
 from huleedu_dagster.cli.common import Exit
 
 
@@ -29,12 +40,14 @@ def build_app() -> typer.Typer:
     app.command()(batches.waive)
     app.command()(batches.status)
     app.command()(batches.show)
-    app.command()(batches.events)
+    app.command()(events.events)
     app.command()(server.up)
     app.command()(doctor.doctor)
     app.command()(schemas.schemas)
     app.add_typer(dead_letters.app, name="dlq")
     app.add_typer(dictionaries.app, name="dictionaries")
+    app.add_typer(relay.app, name="relay")
+    app.add_typer(tokens.app, name="tokens")
     return app
 
 

@@ -1,6 +1,5 @@
-"""Commands about batches: register, close, reopen, waive, status, show, events."""
+"""Commands about batches: register, close, reopen, waive, status, show."""
 
-import json
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -162,21 +161,6 @@ def show(
         print_json(view)
     else:
         print_essay(view)
-
-
-def events(
-    batch: Annotated[str | None, typer.Argument(help="Id of the batch; all if left out.")] = None,
-    home: HomeOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Print the events, one JSON object a line, the first first."""
-    installation = Installation.at(home)
-    with installation.ledger.read() as tx:
-        if batch is not None:
-            tx.batches.get(batch)
-        found = tx.outbox.envelopes(batch)
-    for _, envelope in found:
-        typer.echo(json.dumps(envelope, ensure_ascii=False, sort_keys=True))
 
 
 def _update(installation: Installation, batch: str, wanted: Wanted) -> None:

@@ -20,8 +20,12 @@ class UnknownBatchError(LookupError):
 class BatchRows(Rows):
     """The table of batches."""
 
-    def register(self, registration: Registration) -> bool:
+    def register(self, registration: Registration, owner: str | None = None) -> bool:
         """Add a batch.
+
+        Args:
+            registration: The batch.
+            owner: Id of the token that registers it; `None` for the command line and the inbox.
 
         Returns:
             Whether it is new; one that exists is left as it is.
@@ -32,6 +36,7 @@ class BatchRows(Rows):
                 **registration.model_dump(exclude={"settings"}),
                 "settings": registration.settings.model_dump(mode="json"),
                 "settings_version": registration.settings.data_version,
+                "owner": owner,
             },
         )
 
@@ -63,6 +68,11 @@ class BatchRows(Rows):
         """Every batch, the latest first."""
         order = (batches.c.registered_at.desc(), batches.c.batch_id)
         return self._select(sa.select(batches).order_by(*order))
+
+    def of_owner(self, owner: str) -> list[Batch]:
+        """The batches that a token registered, the latest first."""
+        order = (batches.c.registered_at.desc(), batches.c.batch_id)
+        return self._select(sa.select(batches).where(batches.c.owner == owner).order_by(*order))
 
     def open(self) -> list[Batch]:
         """Batches that still take essays."""
@@ -180,4 +190,5 @@ def _batch(row: sa.RowMapping) -> Batch:
         reported_at=row["reported_at"],
         attempts=row["attempts"],
         generation=row["generation"],
+        owner=row["owner"],
     )

@@ -6,7 +6,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from huleedu_dagster.domain.ids import slot_id
 from huleedu_dagster.ledger.records import Essay, Upload, UploadStatus
 from huleedu_dagster.ledger.rows import Rows
 from huleedu_dagster.ledger.tables import essays, uploads
@@ -39,14 +38,6 @@ class EssayRows(Rows):
         """The slot a path holds, `None` if it has none."""
         query = sa.select(essays.c.slot).where(essays.c.batch_id == batch_id, essays.c.path == path)
         return self.connection.execute(query).scalar_one_or_none()
-
-    def next_slot(self, batch_id: str) -> str:
-        """The first free slot. Slots fill in order of arrival.
-
-        Raises:
-            InvalidIdError: All slots there can be are taken.
-        """
-        return slot_id(self.count(batch_id) + 1)
 
     def count(self, batch_id: str) -> int:
         """Number of slots taken."""

@@ -20,10 +20,13 @@ from huleedu_dagster.ledger.audit import AuditRows
 from huleedu_dagster.ledger.batches import BatchRows
 from huleedu_dagster.ledger.essays import EssayRows
 from huleedu_dagster.ledger.failures import FailureRows
+from huleedu_dagster.ledger.idempotency import IdempotencyRows
 from huleedu_dagster.ledger.inbox import InboxRows
 from huleedu_dagster.ledger.outbox import OutboxRows
 from huleedu_dagster.ledger.outcomes import OutcomeRows
+from huleedu_dagster.ledger.relays import RelayRows
 from huleedu_dagster.ledger.results import ResultRows
+from huleedu_dagster.ledger.tokens import TokenRows
 
 _BUSY_TIMEOUT_MS = 30_000
 
@@ -74,6 +77,21 @@ class Transaction:
     def audit(self) -> AuditRows:
         """Totals of a day."""
         return AuditRows(self.connection, self.now)
+
+    @cached_property
+    def tokens(self) -> TokenRows:
+        """API tokens."""
+        return TokenRows(self.connection, self.now)
+
+    @cached_property
+    def idempotency(self) -> IdempotencyRows:
+        """Idempotency keys and the first answers under them."""
+        return IdempotencyRows(self.connection, self.now)
+
+    @cached_property
+    def relays(self) -> RelayRows:
+        """How far relays have come in the outbox."""
+        return RelayRows(self.connection, self.now)
 
 
 class Ledger:

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from huleedu_dagster.domain.access import Principal, Scope
 from huleedu_dagster.domain.completeness import ClosedBy
 from huleedu_dagster.domain.outcomes import Code, Stage, StageOutcome
 from huleedu_dagster.domain.registration import Registration
@@ -30,7 +31,11 @@ class DeadLetterState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A registered batch and where it stands."""
+    """A registered batch and where it stands.
+
+    Attributes:
+        owner: Id of the token that registered it; `None` when the command line or the inbox did.
+    """
 
     registration: Registration
     published_settings_version: str | None
@@ -41,6 +46,7 @@ class Batch:
     reported_at: datetime | None
     attempts: int
     generation: int
+    owner: str | None = None
 
     @property
     def batch_id(self) -> str:
@@ -142,3 +148,43 @@ class Release:
     fingerprint: str
     manifest_blob: str
     released_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ApiToken:
+    """What is kept of an API token: everything but the token.
+
+    Attributes:
+        last_used_at: When a request last came with it, to the minute.
+    """
+
+    token_id: str
+    name: str
+    token_hash: str = field(repr=False)
+    scopes: frozenset[Scope]
+    created_at: datetime
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+    @property
+    def principal(self) -> Principal:
+        """Whom a request with this token acts as."""
+        return Principal(self.token_id, self.name, self.scopes)
+
+
+@dataclass(frozen=True, slots=True)
+class RelayDeadLetter:
+    """An event that a relay could not deliver and went past.
+
+    Attributes:
+        seq: Sequence number of the event in the outbox.
+    """
+
+    letter_id: int
+    relay: str
+    seq: int
+    event_id: str
+    reason: str
+    attempts: int
+    created_at: datetime
+    resolved_at: datetime | None

@@ -1,7 +1,8 @@
 """The ledger's tables, portable between SQLite and Postgres.
 
 Repeats are made harmless here, by unique constraints: an essay's path, its versions, a slot, the
-materialization key of a stage, an event, an attempt of a run, a dead letter, a waiver, a release.
+materialization key of a stage, an event, an attempt of a run, a dead letter, a waiver, a release,
+an idempotency key, an event that a relay could not deliver.
 """
 
 from datetime import UTC, datetime
@@ -70,7 +71,10 @@ batches = sa.Table(
     sa.Column("reported_at", UtcDateTime),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("generation", sa.Integer, nullable=False, server_default="0"),
+    # No foreign key: SQLite cannot add one to a table that exists, and no token is ever deleted.
+    sa.Column("owner", sa.String(32)),
     sa.Index(None, "closed_at", "reported_fingerprint"),
+    sa.Index(None, "owner"),
 )
 
 uploads = sa.Table(
@@ -236,4 +240,64 @@ audit_reports = sa.Table(
     sa.Column("totals", sa.JSON, nullable=False),
     sa.Column("recorded_at", UtcDateTime, nullable=False),
     sa.PrimaryKeyConstraint("day", "kind"),
+)
+
+api_tokens = sa.Table(
+    "api_tokens",
+    metadata,
+    sa.Column("token_id", sa.String(32), primary_key=True),
+    sa.Column("name", sa.String(80), nullable=False),
+    sa.Column("token_hash", sa.String(64), nullable=False, unique=True),
+    sa.Column("scopes", sa.JSON, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("last_used_at", UtcDateTime),
+    sa.Column("revoked_at", UtcDateTime),
+)
+# The name of a revoked token is free again, so that a token can be replaced under its name.
+sa.Index(
+    "uq_api_tokens_name",
+    api_tokens.c.name,
+    unique=True,
+    sqlite_where=api_tokens.c.revoked_at.is_(None),
+    postgresql_where=api_tokens.c.revoked_at.is_(None),
+)
+
+idempotency_keys = sa.Table(
+    "idempotency_keys",
+    metadata,
+    sa.Column("owner", sa.String(32), sa.ForeignKey("api_tokens.token_id"), nullable=False),
+    sa.Column("key", sa.String(255), nullable=False),
+    sa.Column("route", sa.String(255), nullable=False),
+    sa.Column("request_hash", sa.String(64), nullable=False),
+    sa.Column("claim", sa.String(32), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("status", sa.Integer),
+    sa.Column("headers", sa.JSON(none_as_null=True)),
+    sa.Column("body", sa.LargeBinary),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.PrimaryKeyConstraint("owner", "key"),
+    sa.Index(None, "created_at"),
+)
+
+relay_positions = sa.Table(
+    "relay_positions",
+    metadata,
+    sa.Column("relay", sa.String(80), primary_key=True),
+    sa.Column("seq", sa.Integer, nullable=False),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
+)
+
+relay_dead_letters = sa.Table(
+    "relay_dead_letters",
+    metadata,
+    sa.Column("letter_id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("relay", sa.String(80), nullable=False),
+    sa.Column("seq", sa.Integer, nullable=False),
+    sa.Column("event_id", sa.String(36), nullable=False),
+    sa.Column("reason", sa.String(120), nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("resolved_at", UtcDateTime),
+    sa.UniqueConstraint("relay", "seq"),
+    sa.Index(None, "resolved_at"),
 )

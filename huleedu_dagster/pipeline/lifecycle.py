@@ -37,8 +37,22 @@ def register(
     course: str = "",
     class_name: str = "",
     instructions: str = "",
+    owner: str | None = None,
 ) -> bool:
     """Register a batch; one that is registered is left as it is.
+
+    Args:
+        ledger: Where it is registered.
+        batch_id: Its id.
+        settings: What decides results.
+        expected_essay_count: Slots it has; `None` if nobody said.
+        deadline: When it closes.
+        timeout_seconds: Seconds until it closes, where there is no deadline.
+        source: Who registers: `cli`, `inbox` or `api`.
+        course: Name of the course.
+        class_name: Name of the class.
+        instructions: What the essays are about.
+        owner: Id of the API token that registers, if one does; the batch is visible to it.
 
     Returns:
         Whether it is new.
@@ -61,7 +75,7 @@ def register(
             class_name=class_name,
             instructions=instructions,
         )
-        return tx.batches.register(registration)
+        return tx.batches.register(registration, owner)
 
 
 def change_settings(ledger: Ledger, batch_id: str, settings: BatchSettings) -> bool:

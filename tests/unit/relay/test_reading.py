@@ -1,0 +1,121 @@
+"""The outbox is read in order, and what becomes visible late is not lost."""
+
+import sqlite3
+from itertools import islice
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from huleedu_dagster.domain.events import EVENT_MODELS
+from huleedu_dagster.ledger.ledger import Ledger
+from huleedu_dagster.relay.reading import POLL_SECONDS, follow, recorded_after
+from tests.support.fakes import ManualClock
+from tests.unit.relay.events import NotedStop, put_back, record, take_away
+
+
+def numbers(ledger: Ledger, after: int = 0, gap_seconds: float | None = 30) -> list[int]:
+    return [seq for seq, _ in recorded_after(ledger, after, gap_seconds=gap_seconds)]
+
+
+def test_nothing_behind_a_missing_number_is_read_while_it_may_still_come(ledger: Ledger) -> None:
+    record(ledger, "one", "two", "three")
+    late = take_away(ledger, 2)
+    assert numbers(ledger) == [1]
+    assert numbers(ledger, after=1) == []
+
+    put_back(ledger, late)
+
+    assert numbers(ledger, after=1) == [2, 3]
+
+
+def test_a_number_that_never_comes_is_waited_for_only_so_long(
+    ledger: Ledger, clock: ManualClock
+) -> None:
+    record(ledger, "one", "two", "three")
+    take_away(ledger, 2)
+    clock.advance(29)
+    assert numbers(ledger) == [1]
+    clock.advance(2)
+    assert numbers(ledger) == [1, 3]
+
+
+def test_a_missing_first_number_is_waited_for_too(ledger: Ledger, clock: ManualClock) -> None:
+    record(ledger, "one", "two")
+    take_away(ledger, 1)
+    assert numbers(ledger) == []
+    clock.advance(31)
+    assert numbers(ledger) == [2]
+
+
+def test_with_one_writer_at_a_time_nobody_waits_for_a_missing_number(ledger: Ledger) -> None:
+    record(ledger, "one", "two", "three")
+    take_away(ledger, 2)
+    assert numbers(ledger, gap_seconds=None) == [1, 3]
+
+
+def test_following_goes_on_with_what_is_recorded_later_and_stops_when_asked(
+    ledger: Ledger,
+) -> None:
+    record(ledger, "one", "two")
+    looks = iter(range(100))
+
+    def later() -> bool:
+        look = next(looks)
+        record(ledger, f"later-{look}")
+        return look == 3
+
+    stop = NotedStop(when=later)
+    found = [envelope for _, envelope in follow(ledger, after=1, stop=stop)]
+
+    assert [it["data"]["upload_id"] for it in found] == ["two", "later-0", "later-1", "later-2"]
+    assert set(stop.pauses) == {POLL_SECONDS}
+    assert POLL_SECONDS >= 0.5
+
+
+def test_following_reads_more_than_a_page(ledger: Ledger) -> None:
+    record(ledger, *(f"u{number}" for number in range(1203)))
+    found = [seq for seq, _ in follow(ledger, after=0, stop=NotedStop(when=lambda: True))]
+    assert found == list(range(1, 1204))
+
+
+class Failing:
+    """A ledger whose database is locked for the next reads."""
+
+    def __init__(self, ledger: Ledger, times: int) -> None:
+        self._ledger = ledger
+        self._times = times
+        self.url = ledger.url
+
+    def read(self) -> object:
+        if self._times:
+            self._times -= 1
+            raise OperationalError("", {}, sqlite3.OperationalError("database is locked"))
+        return self._ledger.read()
+
+
+def test_a_ledger_that_is_locked_for_a_while_is_waited_for(ledger: Ledger) -> None:
+    record(ledger, "one")
+    stop = NotedStop()
+    locked: Ledger = Failing(ledger, times=5)  # type: ignore[assignment]
+
+    found = follow(locked, after=0, stop=stop, unavailable=(OperationalError,))
+
+    assert [seq for seq, _ in islice(found, 1)] == [1]
+    assert stop.pauses == [0.5, 1, 2, 4, 5]
+
+
+def test_a_ledger_that_stays_locked_ends_the_following_with_its_error(ledger: Ledger) -> None:
+    locked: Ledger = Failing(ledger, times=10**6)  # type: ignore[assignment]
+    found = follow(locked, after=0, stop=NotedStop(), unavailable=(OperationalError,), patience=0.1)
+    with pytest.raises(OperationalError):
+        list(found)
+
+
+def test_a_wish_to_stop_ends_the_wait_for_a_locked_ledger(ledger: Ledger) -> None:
+    locked: Ledger = Failing(ledger, times=10**6)  # type: ignore[assignment]
+    stop = NotedStop(when=lambda: True)
+    assert list(follow(locked, after=0, stop=stop, unavailable=(OperationalError,))) == []
+
+
+def test_every_event_names_its_batch_so_that_it_can_be_followed() -> None:
+    assert [it.__name__ for it in EVENT_MODELS if "batch_id" not in it.model_fields] == []
