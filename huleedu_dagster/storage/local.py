@@ -1,10 +1,13 @@
 """Blobs in a local folder: temporary file, fsync, link into place, fsync of the folder."""
 
+import hashlib
 import os
 import re
-import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from huleedu_dagster.domain.keys import sha256_hex
 from huleedu_dagster.storage.port import (
@@ -17,6 +20,7 @@ from huleedu_dagster.storage.port import (
 _KEY = re.compile(r"[a-z0-9][a-z0-9_-]*(?:/[a-z0-9][a-z0-9_-]*){1,7}")
 _PREFIX = re.compile(r"[a-z0-9][a-z0-9_-]*(?:/[a-z0-9][a-z0-9_-]*)*")
 _TEMPORARY = ".tmp-"
+_USED_ONCE = "the writer of a blob is used once, inside its block"
 
 
 class LocalBlobStore:
@@ -33,19 +37,16 @@ class LocalBlobStore:
         """See `BlobStore.put`."""
         target = self._path(key)
         if target.exists():
-            self._check_same(target, data)
+            _check_same(target, sha256_hex(data), len(data))
             _sync_folder(target.parent)
             return
-        self._make_folder(target.parent)
-        temporary = self._write_temporary(target.parent, data)
-        try:
-            # A link, unlike a rename, never replaces what another writer put there meanwhile.
-            os.link(temporary, target)
-        except FileExistsError:
-            self._check_same(target, data)
-        finally:
-            temporary.unlink(missing_ok=True)
-        _sync_folder(target.parent)
+        with LocalBlobWriter(target) as writer:
+            writer.write(data)
+            writer.commit()
+
+    def writer(self, key: str) -> "LocalBlobWriter":
+        """See `BlobStore.writer`."""
+        return LocalBlobWriter(self._path(key))
 
     def get(self, key: str, sha256: str) -> bytes:
         """See `BlobStore.get`."""
@@ -75,27 +76,110 @@ class LocalBlobStore:
             )
         return self._root / key
 
-    def _check_same(self, target: Path, data: bytes) -> None:
-        if target.stat().st_size != len(data) or target.read_bytes() != data:
+
+class LocalBlobWriter:
+    """A `BlobWriter` into a temporary file beside its target; nothing is buffered here.
+
+    Args:
+        target: Where the blob is kept when it is committed; its folder is made if need be.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+        self._hash = hashlib.sha256()
+        self._size = 0
+        self._temporary: Path | None = None
+        self._descriptor: int | None = None
+
+    @property
+    def sha256(self) -> str:
+        """See `BlobWriter.sha256`."""
+        return self._hash.hexdigest()
+
+    @property
+    def size(self) -> int:
+        """See `BlobWriter.size`."""
+        return self._size
+
+    def write(self, chunk: bytes) -> None:
+        """See `BlobWriter.write`."""
+        descriptor, _ = self._opened()
+        rest = memoryview(chunk)
+        try:
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+        except BaseException:
+            # Part of the chunk may be in the file: it can no longer be committed.
+            self._abandon()
+            raise
+        self._hash.update(chunk)
+        self._size += len(chunk)
+
+    def commit(self) -> None:
+        """See `BlobWriter.commit`."""
+        descriptor, temporary = self._opened()
+        try:
+            os.fsync(descriptor)
+            # A link, unlike a rename, never replaces what another writer put there meanwhile.
+            os.link(temporary, self._target)
+        except FileExistsError:
+            _check_same(self._target, self.sha256, self._size)
+        finally:
+            self._abandon()
+        _sync_folder(self._target.parent)
+
+    def __enter__(self) -> Self:
+        """See `BlobWriter.__enter__`."""
+        if self._temporary is not None:
+            raise ValueError(_USED_ONCE)
+        self._temporary = self._target.parent / f"{_TEMPORARY}{uuid.uuid4().hex}"
+        try:
+            self._descriptor = _create(self._temporary)
+        except FileNotFoundError:
+            _make_folder(self._target.parent)
+            self._descriptor = _create(self._temporary)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """See `BlobWriter.__exit__`."""
+        self._abandon()
+
+    def _opened(self) -> tuple[int, Path]:
+        if self._descriptor is None or self._temporary is None:
+            raise ValueError(_USED_ONCE)
+        return self._descriptor, self._temporary
+
+    def _abandon(self) -> None:
+        if self._descriptor is None or self._temporary is None:
+            return
+        descriptor, self._descriptor = self._descriptor, None
+        try:
+            os.close(descriptor)
+        finally:
+            self._temporary.unlink(missing_ok=True)
+
+
+def _create(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+
+
+def _check_same(target: Path, sha256: str, size: int) -> None:
+    with target.open("rb") as stream:
+        same = os.fstat(stream.fileno()).st_size == size
+        if not same or hashlib.file_digest(stream, "sha256").hexdigest() != sha256:
             raise BlobConflictError("other bytes are stored under this key")
 
-    def _make_folder(self, folder: Path) -> None:
-        missing = [path for path in (folder, *folder.parents) if not path.exists()]
-        folder.mkdir(parents=True, exist_ok=True)
-        for path in reversed(missing):
-            _sync_folder(path.parent)
 
-    def _write_temporary(self, folder: Path, data: bytes) -> Path:
-        descriptor, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=folder)
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-        return Path(name)
+def _make_folder(folder: Path) -> None:
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in reversed(missing):
+        _sync_folder(path.parent)
 
 
 def _files(folder: Path) -> Iterator[Path]:

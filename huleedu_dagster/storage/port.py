@@ -1,7 +1,8 @@
 """The port of the blob store: write-once blobs under keys, content checked on read."""
 
 from collections.abc import Iterator
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
 
 class BlobStoreError(Exception):
@@ -24,6 +25,70 @@ class InvalidBlobKeyError(BlobStoreError, ValueError):
     """The key does not fit the grammar of keys, or would leave the store."""
 
 
+class BlobWriter(Protocol):
+    """One blob on its way into the store, piece by piece; a context manager.
+
+    Every store promises:
+
+    - Nobody sees anything under the key before `commit`. When `commit` returns, the whole blob is
+      durable; it never shows in part.
+    - A block that ends without `commit`, by an exception or not, leaves no blob and gives the
+      space back. A process that is killed may leave remains that no key shows.
+    - What was written is hashed on its way and is not held in memory, but for a bounded buffer.
+    - Keys are written once, as with `BlobStore.put`.
+
+    One writer is used by one thread at a time; which thread that is may change between calls.
+    """
+
+    @property
+    def sha256(self) -> str:
+        """The hash of what was written up to now, hexadecimal; known before `commit`."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """How much was written up to now, in bytes."""
+        ...
+
+    def write(self, chunk: bytes) -> None:
+        """Add bytes to the end; an empty chunk is fine.
+
+        Raises:
+            OSError: The store cannot be reached or is full; nothing is promised.
+            ValueError: The writer was committed already, or its block has not begun or has ended.
+        """
+        ...
+
+    def commit(self) -> None:
+        """Keep what was written under the key; the same bytes again are fine.
+
+        After an exception nothing is promised and the writer cannot be committed again.
+
+        Raises:
+            BlobConflictError: Other bytes are stored under the key.
+            OSError: The store cannot be reached or is full.
+            ValueError: The writer was committed already, or its block has not begun or has ended.
+        """
+        ...
+
+    def __enter__(self) -> Self:
+        """Begin; nothing is taken from the store before this.
+
+        Raises:
+            OSError: The store cannot be reached or is full.
+        """
+        ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Abandon what was not committed."""
+        ...
+
+
 class BlobStore(Protocol):
     """Keeps bytes. What was put is durable when `put` returns, and never changes."""
 
@@ -34,6 +99,14 @@ class BlobStore(Protocol):
             BlobConflictError: Other bytes are stored under `key`.
             InvalidBlobKeyError: The key does not fit the grammar.
             OSError: The store cannot be reached or is full; nothing is promised.
+        """
+        ...
+
+    def writer(self, key: str) -> BlobWriter:
+        """A writer for bytes that arrive piece by piece.
+
+        Raises:
+            InvalidBlobKeyError: The key does not fit the grammar.
         """
         ...
 

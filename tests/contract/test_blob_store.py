@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,8 @@ def test_a_key_outside_the_grammar_is_refused_by_put_and_get(store: BlobStore, k
         store.put(key, b"text")
     with pytest.raises(InvalidBlobKeyError):
         store.get(key, sha256_hex(b"text"))
+    with pytest.raises(InvalidBlobKeyError):
+        store.writer(key)
 
 
 @pytest.mark.parametrize("prefix", ["", "..", "a/..", "/", "a/", ".tmp-x", "A"])
@@ -153,3 +156,135 @@ def test_writers_of_the_same_bytes_all_win(store: BlobStore) -> None:
         thread.join()
     assert failed == []
     assert store.get(KEY, sha256_hex(b"text" * 1000)) == b"text" * 1000
+
+
+def write(store: BlobStore, *chunks: bytes) -> None:
+    """Write a whole blob in pieces under `KEY`."""
+    with store.writer(KEY) as writer:
+        for chunk in chunks:
+            writer.write(chunk)
+        writer.commit()
+
+
+@pytest.mark.parametrize("chunks", [(), (b"",), (b"text",), (b"te", b"", b"xt"), (b"x",) * 5_000])
+def test_what_is_written_in_pieces_is_got_in_one(store: BlobStore, chunks: tuple[bytes]) -> None:
+    whole = b"".join(chunks)
+    with store.writer(KEY) as writer:
+        for chunk in chunks:
+            writer.write(chunk)
+        assert (writer.sha256, writer.size) == (sha256_hex(whole), len(whole))
+        writer.commit()
+    assert (writer.sha256, writer.size) == (sha256_hex(whole), len(whole))
+    assert store.get(KEY, sha256_hex(whole)) == whole
+
+
+def test_a_hash_is_known_while_the_bytes_still_come(store: BlobStore) -> None:
+    with store.writer(KEY) as writer:
+        assert (writer.sha256, writer.size) == (sha256_hex(b""), 0)
+        writer.write(b"te")
+        assert (writer.sha256, writer.size) == (sha256_hex(b"te"), 2)
+        writer.write(b"xt")
+        assert (writer.sha256, writer.size) == (sha256_hex(b"text"), 4)
+
+
+def test_nothing_is_seen_of_a_blob_before_it_is_committed(store: BlobStore) -> None:
+    with store.writer(KEY) as writer:
+        writer.write(b"text" * 100_000)
+        assert list(store.keys("extracted_plaintext")) == []
+        with pytest.raises(BlobMissingError):
+            store.get(KEY, sha256_hex(b"text" * 100_000))
+        writer.commit()
+        assert list(store.keys("extracted_plaintext")) == [KEY]
+
+
+class InterruptedWritingError(Exception):
+    """The sender went away."""
+
+
+@pytest.mark.parametrize("chunks", [0, 1, 3])
+def test_a_writer_that_is_interrupted_leaves_no_blob(store: BlobStore, chunks: int) -> None:
+    def begin() -> None:
+        with store.writer(KEY) as writer:
+            for _ in range(chunks):
+                writer.write(b"half of it")
+            raise InterruptedWritingError
+
+    with pytest.raises(InterruptedWritingError):
+        begin()
+    assert list(store.keys("extracted_plaintext")) == []
+    write(store, b"something else")
+    assert store.get(KEY, sha256_hex(b"something else")) == b"something else"
+
+
+def test_a_writer_that_is_not_committed_leaves_no_blob(store: BlobStore) -> None:
+    with store.writer(KEY) as writer:
+        writer.write(b"text")
+    assert list(store.keys("extracted_plaintext")) == []
+
+
+def test_the_same_bytes_in_other_pieces_are_fine(store: BlobStore) -> None:
+    write(store, b"text")
+    write(store, b"te", b"xt")
+    store.put(KEY, b"text")
+    assert list(store.keys("extracted_plaintext")) == [KEY]
+    assert store.get(KEY, sha256_hex(b"text")) == b"text"
+
+
+@pytest.mark.parametrize("other", [b"", b"next", b"text and more"])
+def test_a_writer_with_other_bytes_is_refused_and_the_first_are_kept(
+    store: BlobStore, other: bytes
+) -> None:
+    store.put(KEY, b"text")
+    with store.writer(KEY) as writer:
+        writer.write(other)
+        with pytest.raises(BlobConflictError):
+            writer.commit()
+        with pytest.raises(ValueError, match="once"):
+            writer.commit()
+    assert store.get(KEY, sha256_hex(b"text")) == b"text"
+
+
+def refuse(call: Callable[[], object]) -> None:
+    with pytest.raises(ValueError, match="inside its block"):
+        call()
+
+
+def test_a_writer_takes_nothing_outside_its_block_or_after_its_commit(store: BlobStore) -> None:
+    writer = store.writer(KEY)
+    refuse(partial(writer.write, b"x"))
+    refuse(writer.commit)
+    with writer:
+        writer.write(b"text")
+        writer.commit()
+        refuse(partial(writer.write, b"x"))
+        refuse(writer.commit)
+    refuse(partial(writer.write, b"x"))
+    refuse(writer.commit)
+    refuse(writer.__enter__)
+    assert store.get(KEY, sha256_hex(b"text")) == b"text"
+
+
+def test_a_writer_may_be_handed_from_thread_to_thread(store: BlobStore) -> None:
+    with store.writer(KEY) as writer:
+        for chunk in (b"te", b"xt"):
+            thread = threading.Thread(target=writer.write, args=(chunk,))
+            thread.start()
+            thread.join()
+        thread = threading.Thread(target=writer.commit)
+        thread.start()
+        thread.join()
+    assert store.get(KEY, sha256_hex(b"text")) == b"text"
+
+
+def test_of_writers_that_are_open_at_once_for_one_key_the_first_to_commit_wins(
+    store: BlobStore,
+) -> None:
+    with store.writer(KEY) as first, store.writer(KEY) as second, store.writer(KEY) as third:
+        first.write(b"first")
+        second.write(b"second")
+        third.write(b"second")
+        second.commit()
+        third.commit()
+        with pytest.raises(BlobConflictError):
+            first.commit()
+    assert store.get(KEY, sha256_hex(b"second")) == b"second"

@@ -1,7 +1,10 @@
 """What a folder adds to the contract of the blob store: crashes, full disks, damage."""
 
 import os
+import signal
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,11 @@ import pytest
 
 from huleedu_dagster.domain.keys import sha256_hex
 from huleedu_dagster.storage.local import LocalBlobStore
-from huleedu_dagster.storage.port import BlobCorruptedError, BlobMissingError
+from huleedu_dagster.storage.port import (
+    BlobConflictError,
+    BlobCorruptedError,
+    BlobMissingError,
+)
 from tests.support.boundary import refuse_listing
 
 KEY = "extracted_plaintext/class-a/e001/ab12"
@@ -124,3 +131,116 @@ def test_a_listing_that_fails_is_never_an_empty_one(
     refuse_listing(monkeypatch, "raw/b")
     with pytest.raises(OSError, match="Permission"):
         list(store.keys("raw"))
+
+
+def write(store: LocalBlobStore, data: bytes = TEXT) -> None:
+    with store.writer(KEY) as writer:
+        writer.write(data)
+        writer.commit()
+
+
+@pytest.mark.parametrize("call", ["write", "fsync", "link"])
+def test_a_disk_that_gets_full_while_a_blob_is_written_keeps_nothing_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    store = LocalBlobStore(tmp_path)
+    store.put("raw/a/first", TEXT)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, full_disk)
+        with pytest.raises(OSError, match="No space"):
+            write(store)
+    assert files(tmp_path) == ["raw/a/first"]
+    write(store)
+    assert store.get(KEY, sha256_hex(TEXT)) == TEXT
+
+
+_FILL = """
+import resource, sys
+from pathlib import Path
+from huleedu_dagster.storage.local import LocalBlobStore
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+store = LocalBlobStore(Path(sys.argv[1]))
+try:
+    with store.writer("raw/a/large") as writer:
+        try:
+            for _ in range(100):
+                writer.write(b"x" * 3_000)
+        finally:
+            try:
+                writer.commit()
+            except ValueError:
+                print("cannot be committed")
+except OSError as error:
+    print(type(error).__name__, error.errno)
+store.put("raw/a/small", b"x" * 1_000)
+"""
+
+
+def test_a_real_limit_of_the_system_ends_a_blob_in_the_middle_of_a_chunk(tmp_path: Path) -> None:
+    """The kernel writes part of the chunk, then refuses; the half must never be committed."""
+    done = subprocess.run(
+        [sys.executable, "-c", _FILL, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines() == ["cannot be committed", "OSError 27"]
+    assert files(tmp_path) == ["raw/a/small"]
+
+
+_DIE = """
+import os, signal, sys
+from pathlib import Path
+from huleedu_dagster.storage.local import LocalBlobStore
+
+with LocalBlobStore(Path(sys.argv[1])).writer("raw/a/large") as writer:
+    writer.write(b"x" * 100_000)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_of_a_process_that_was_killed_while_writing_no_key_is_left(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", _DIE, str(tmp_path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    store = LocalBlobStore(tmp_path)
+    assert list(store.keys("raw")) == []
+    store.put("raw/a/large", TEXT)
+    assert list(store.keys("raw")) == ["raw/a/large"]
+
+
+def test_no_temporary_file_outlives_its_writer(tmp_path: Path) -> None:
+    store = LocalBlobStore(tmp_path)
+    with store.writer(KEY) as abandoned:
+        abandoned.write(TEXT)
+        assert len(files(tmp_path)) == 1
+    assert files(tmp_path) == []
+    write(store)
+    write(store)
+    assert files(tmp_path) == [KEY]
+
+
+def test_a_writer_is_durable_before_commit_returns_and_an_abandoned_one_costs_no_fsync(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LocalBlobStore(tmp_path)
+    store.put("extracted_plaintext/class-a/e001/first", TEXT)
+
+    def abandon() -> None:
+        with store.writer(KEY) as writer:
+            writer.write(TEXT)
+
+    assert synced(monkeypatch, abandon) == []
+    assert synced(monkeypatch, lambda: write(store)) == ["file", "folder"]
+    # Again: the writer before may have died between its link and the fsync of the folder.
+    assert synced(monkeypatch, lambda: write(store)) == ["file", "folder"]
+
+
+def test_damage_is_not_taken_for_the_same_bytes_again(tmp_path: Path) -> None:
+    store = LocalBlobStore(tmp_path)
+    store.put(KEY, TEXT)
+    (tmp_path / KEY).write_bytes(TEXT[:-1] + b"T")
+    with pytest.raises(BlobConflictError):
+        write(store)
+    with pytest.raises(BlobConflictError):
+        store.put(KEY, TEXT)

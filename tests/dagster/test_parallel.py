@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from huleedu_dagster.domain.completeness import BatchStatus
 from huleedu_dagster.domain.ids import ContentType
-from huleedu_dagster.storage.port import BlobStore
+from huleedu_dagster.storage.port import BlobStore, BlobWriter
 from tests.dagster.test_acceptance import essays
 from tests.support import world_defs
 from tests.support.world import World
@@ -21,6 +21,10 @@ class MeetingStore:
     def put(self, key: str, data: bytes) -> None:
         """See `BlobStore.put`."""
         self._inner.put(key, data)
+
+    def writer(self, key: str) -> BlobWriter:
+        """See `BlobStore.writer`."""
+        return self._inner.writer(key)
 
     def get(self, key: str, sha256: str) -> bytes:
         """See `BlobStore.get`."""

@@ -1,8 +1,10 @@
 """Fakes for the outer boundary: a clock, a speller, extractors and a store that fails."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Self
 
 from huleedu_dagster.extraction.port import Extraction, Extractor
 from huleedu_dagster.spelling.port import (
@@ -12,7 +14,7 @@ from huleedu_dagster.spelling.port import (
     SpellcheckReport,
     SpellingOptions,
 )
-from huleedu_dagster.storage.port import BlobStore
+from huleedu_dagster.storage.port import BlobStore, BlobWriter
 
 START = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 FOREVER = 1_000_000
@@ -122,8 +124,8 @@ class FlakyBlobStore:
 
     Args:
         inner: The store that works.
-        fail_times: How often each operation (`put`, `get`) on keys that begin with a prefix
-            raises `OSError`.
+        fail_times: How often each operation on keys that begin with a prefix raises `OSError`:
+            `put` (the commit of a writer, too), `write` (to a writer), `get`.
     """
 
     def __init__(
@@ -141,6 +143,10 @@ class FlakyBlobStore:
         self._maybe_fail("put", key)
         self._inner.put(key, data)
 
+    def writer(self, key: str) -> "FlakyBlobWriter":
+        """See `BlobStore.writer`."""
+        return FlakyBlobWriter(self._inner.writer(key), key, self._maybe_fail)
+
     def get(self, key: str, sha256: str) -> bytes:
         """See `BlobStore.get`."""
         self._maybe_fail("get", key)
@@ -155,3 +161,46 @@ class FlakyBlobStore:
             if name == operation and key.startswith(prefix) and left > 0:
                 self._left[name, prefix] = left - 1
                 raise OSError("the store is away")
+
+
+class FlakyBlobWriter:
+    """The writer of a `FlakyBlobStore`."""
+
+    def __init__(self, inner: BlobWriter, key: str, maybe_fail: Callable[[str, str], None]) -> None:
+        self._inner = inner
+        self._key = key
+        self._maybe_fail = maybe_fail
+
+    @property
+    def sha256(self) -> str:
+        """See `BlobWriter.sha256`."""
+        return self._inner.sha256
+
+    @property
+    def size(self) -> int:
+        """See `BlobWriter.size`."""
+        return self._inner.size
+
+    def write(self, chunk: bytes) -> None:
+        """See `BlobWriter.write`."""
+        self._maybe_fail("write", self._key)
+        self._inner.write(chunk)
+
+    def commit(self) -> None:
+        """See `BlobWriter.commit`."""
+        self._maybe_fail("put", self._key)
+        self._inner.commit()
+
+    def __enter__(self) -> Self:
+        """See `BlobWriter.__enter__`."""
+        self._inner.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """See `BlobWriter.__exit__`."""
+        self._inner.__exit__(kind, error, trace)
