@@ -54,6 +54,15 @@ class Settings(BaseSettings):
         extraction_max_rtf_tokens: Control words, signs, braces and pieces of text of an RTF
             document.
         extraction_max_output_chars: Characters of extracted text.
+        intake_hosts: Names in the Host header that the intake answers beside
+            those of loopback, with commas between.
+        intake_max_files: Files of one request to the intake.
+        intake_max_request_bytes: Largest request with files, bytes.
+        intake_max_concurrent: Requests that are worked on at the same time.
+        intake_max_pending: Essays waiting for an outcome, above which nothing new is
+            taken in over HTTP.
+        intake_idle_seconds: How long the next bytes of a request may take to come, seconds.
+        intake_retry_seconds: What a client is asked to wait after 429 or 503, whole seconds.
         spelling_engine: `index`, or `reference` for pyspellchecker itself, which is exact and slow.
         spelling_ranker: `count`, the library's order of suggestions, or `channel`, which weighs how
             likely each mistake is.
@@ -101,6 +110,13 @@ class Settings(BaseSettings):
     extraction_max_markdown_steps: int = Field(default=200_000, ge=1)
     extraction_max_rtf_tokens: int = Field(default=2_000_000, ge=1)
     extraction_max_output_chars: int = Field(default=2_000_000, ge=1)
+    intake_hosts: str = ""
+    intake_max_files: int = Field(default=500, ge=1)
+    intake_max_request_bytes: int = Field(default=1_000_000_000, ge=1)
+    intake_max_concurrent: int = Field(default=64, ge=1)
+    intake_max_pending: int = Field(default=5_000, ge=1)
+    intake_idle_seconds: float = Field(default=60.0, gt=0)
+    intake_retry_seconds: int = Field(default=5, ge=1)
     spelling_engine: Literal["index", "reference"] = "index"
     spelling_ranker: Literal["count", "channel"] = "count"
     spelling_cache: Path = Field(default_factory=_user_cache)

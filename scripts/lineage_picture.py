@@ -72,7 +72,7 @@ def _huleedu(command: str, home: Path) -> "subprocess.CompletedProcess[str]":
 
 def _serving(home: Path, port: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [*_program("up"), "--home", str(home), "--port", port],
+        [*_program("up"), "--home", str(home), "--port", port, "--intake-port", str(_free_port())],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -7,18 +7,24 @@ from rich.console import Console
 
 from huleedu_dagster.cli.common import Exit, HomeOption, Installation, fail
 from huleedu_dagster.orchestration.home import HomeInUseError
-from huleedu_dagster.orchestration.server import Server, ServerError
+from huleedu_dagster.orchestration.server import HOST, Server, ServerError
 
 PortOption = Annotated[
     int, typer.Option("--port", min=1, max=65535, help="Port of the pages on this machine.")
+]
+
+IntakePortOption = Annotated[
+    int,
+    typer.Option("--intake-port", min=1, max=65535, help="Port of the intake on this machine."),
 ]
 
 
 class _Progress:
     """Prints how the start goes: with colour on a terminal, as plain lines elsewhere."""
 
-    def __init__(self, inbox: str) -> None:
+    def __init__(self, inbox: str, intake_port: int) -> None:
         self._console = Console(highlight=False, soft_wrap=True)
+        self._intake_port = intake_port
         self._inbox = inbox
 
     def ready(self, part: str, seconds: float) -> None:
@@ -28,6 +34,7 @@ class _Progress:
     def up(self, url: str, seconds: float) -> None:
         """See `Listener.up`."""
         self._console.print(f"[bold green]up[/bold green] after {seconds:.1f} s: [bold]{url}[/]")
+        self._console.print(f"Intake over HTTP: http://{HOST}:{self._intake_port}")
         self._console.print("Watching the inbox:", end=" ")
         self._console.print(self._inbox, markup=False)
         self._console.print("Ctrl-C ends it.")
@@ -37,19 +44,21 @@ class _Progress:
         self._console.print("stopping; Ctrl-C once more does not wait for what is running")
 
 
-def up(home: HomeOption = None, port: PortOption = 3000) -> None:
-    """Start the pages, the sensors and the runs, and go on until Ctrl-C.
+def up(
+    home: HomeOption = None, port: PortOption = 3000, intake_port: IntakePortOption = 8000
+) -> None:
+    """Start the pages, the sensors, the runs and the intake, and go on until Ctrl-C.
 
     Exit codes: 0 ended by Ctrl-C or SIGTERM; 1 the home is in use, the port is taken, or a part
     could not start or ended by itself.
     """
     installation = Installation.at(home)
-    progress = _Progress(str(installation.settings.inbox_folder))
+    progress = _Progress(str(installation.settings.inbox_folder), intake_port)
     installation.prepare_spelling(installation.settings.language)
     try:
         # Before anything else opens it: the migration is one for all processes.
         installation.ledger.close()
-        Server(installation.settings, port, progress).run()
+        Server(installation.settings, port, intake_port, progress).run()
     except HomeInUseError as error:
         fail(f"{error}; end it first, or choose another home with --home", Exit.INFRASTRUCTURE)
     except ServerError as error:

@@ -120,6 +120,11 @@ class EssayRows(Rows):
         waiting = essays.c.due.is_(sa.true())
         return self._essays(waiting, order=uploads.c.received_at, limit=limit)
 
+    def count_due(self) -> int:
+        """Number of essays that a run has something to do for."""
+        query = sa.select(sa.func.count()).where(essays.c.due)
+        return self.connection.execute(query).scalar_one()
+
     def uploads_of(self, batch_id: str, *statuses: UploadStatus) -> list[Upload]:
         """Uploads of a batch in order of arrival, of some statuses or of all."""
         query = sa.select(uploads).where(uploads.c.batch_id == batch_id)

@@ -1,4 +1,4 @@
-"""`huleedu up`: code server, web server and daemon of one home, started together, ended together.
+"""`huleedu up`: code server, web server, daemon and intake of one home, started and ended together.
 
 The supervisor has the home to itself, heals what an earlier crash left, and is ready only when the
 code is loaded, the pages answer and the daemon's heart beats. It holds no Dagster in memory.
@@ -35,6 +35,7 @@ HOST = "127.0.0.1"
 CODE_SERVER = "code server"
 WEB_SERVER = "web server"
 DAEMON = "daemon"
+INTAKE = "intake"
 _HEALER = "orphaned runs"
 _SENSOR_DAEMON = "SENSOR"
 _START_SECONDS = 120
@@ -91,16 +92,18 @@ class _Stop:
 
 @dataclass(slots=True)
 class Server:
-    """The three processes of one home.
+    """The processes of one home.
 
     Attributes:
         settings: The installation.
         port: Port of the pages on this machine.
+        intake_port: Port of the intake on this machine.
         listener: Is told how the start goes.
     """
 
     settings: Settings
     port: int
+    intake_port: int
     listener: Listener
     _stop: _Stop = field(default_factory=_Stop)
     _children: list[Child] = field(default_factory=list)
@@ -136,7 +139,8 @@ class Server:
         self._logs.mkdir(parents=True, exist_ok=True)
         # First, since what is left over may hold the port.
         end_leftovers(self.settings)
-        _check_port(self.port)
+        _check_port(self.port, "--port")
+        _check_port(self.intake_port, "--intake-port")
         code_port = _free_port()
         workspace = _write_workspace(self.settings, code_port)
         # Alone: two processes that make Dagster's databases at once leave them unusable.
@@ -145,6 +149,7 @@ class Server:
         self._await(CODE_SERVER, lambda: _listens(code_port))
         self._launch(WEB_SERVER, _web_server(self.port, workspace))
         self._launch(DAEMON, _daemon(workspace))
+        self._launch(INTAKE, _intake(self.intake_port))
         waiting: dict[str, Callable[[Health], bool]] = {
             "code location": lambda it: LOCATION in it.loaded,
             WEB_SERVER: lambda _: True,
@@ -156,6 +161,8 @@ class Server:
                 del waiting[part]
                 self.listener.ready(part, time.time() - started)
             self._check_started(started, ", ".join(waiting))
+        self._await(INTAKE, lambda: _listens(self.intake_port))
+        self.listener.ready(INTAKE, time.time() - started)
         self.listener.up(self.url, time.time() - started)
 
     def _watch(self) -> None:
@@ -288,6 +295,10 @@ def _daemon(workspace: Path) -> list[str]:
     ]
 
 
+def _intake(port: int) -> list[str]:
+    return [*python_module("huleedu_dagster.intake"), "--host", HOST, "--port", str(port)]
+
+
 def _write_workspace(settings: Settings, code_port: int) -> Path:
     import yaml
 
@@ -297,7 +308,7 @@ def _write_workspace(settings: Settings, code_port: int) -> Path:
     return path
 
 
-def _check_port(port: int) -> None:
+def _check_port(port: int, option: str) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -305,7 +316,7 @@ def _check_port(port: int) -> None:
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise PortTakenError(
-                    f"port {port} is taken by another program; choose one with --port"
+                    f"port {port} is taken by another program; choose one with {option}"
                 ) from None
             raise ServerError(f"port {port} cannot be used: {error.strerror}") from None
 

@@ -21,7 +21,7 @@ from tests.e2e.graphql import Pages
 UP = [sys.executable, "-m", "huleedu_dagster.cli.app", "up"]
 _WORKER = "spawn_main"
 _CODE_SERVER = "dagster api grpc"
-_SERVERS = (_CODE_SERVER, "dagster_webserver", "dagster._daemon")
+_SERVERS = (_CODE_SERVER, "dagster_webserver", "dagster._daemon", "huleedu_dagster.intake")
 
 
 def wait_for(is_so: Callable[[], bool], *, seconds: float, what: str) -> None:
@@ -93,7 +93,7 @@ class Site:
 
     def __init__(self, home: Path, samples: Path) -> None:
         self.home = home
-        self.port = free_port()
+        self.port, self.intake_port = free_port(), free_port()
         self.pages = Pages(f"http://127.0.0.1:{self.port}")
         self.running: Up | None = None
         self._samples = samples
@@ -119,7 +119,10 @@ class Site:
             "HULEEDU_SPELLING_REVISION": revision,
         }
         return subprocess.Popen(
-            [*UP, "--home", str(self.home), "--port", str(port or self.port)],
+            [
+                *(*UP, "--home", str(self.home), "--port", str(port or self.port)),
+                *("--intake-port", str(self.intake_port)),
+            ],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

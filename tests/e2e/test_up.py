@@ -177,7 +177,7 @@ def test_after_a_killed_code_server_up_says_so_and_the_next_one_heals(site: Site
 def test_after_a_killed_supervisor_the_next_up_ends_what_is_left_and_heals(site: Site) -> None:
     up = site.serve(revision="2")
     worker = site.freeze_run_of("cut", "*.txt")
-    assert len(site.servers()) == 3
+    assert len(site.servers()) == 4
     up.end(signal.SIGKILL)
     wait_for(lambda: not site.servers(), seconds=5, what="the servers end with their parent")
     assert worker in site.processes()

@@ -246,7 +246,7 @@ def test_a_body_of_anything_is_read_or_refused_the_same_however_it_is_cut(
         ('filename="class/anna/essay.docx"', "class/anna/essay.docx"),
         (r'filename="C:\Users\anna\essay.docx"', "essay.docx"),
         (r'filename="C:\\Users\\anna\\essay.docx"', "essay.docx"),
-        ('filename="C:/Users/anna/essay.docx"', "essay.docx"),
+        ('filename="D:/anna/essay.docx"', "essay.docx"),
         (r'filename="\\server\class\essay.docx"', "essay.docx"),
         ('filename="../../etc/passwd"', "../../etc/passwd"),
         ('filename="/etc/passwd"', "/etc/passwd"),

@@ -1,0 +1,64 @@
+"""The application: routes behind the door, errors as problems, and its own description."""
+
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from huleedu_dagster.intake.door import Door
+from huleedu_dagster.intake.explain import explained
+from huleedu_dagster.intake.pressure import Pressure
+from huleedu_dagster.intake.problems import problem_response
+from huleedu_dagster.intake.services import Services
+
+_DESCRIPTION = """Register a batch, hand in its essays, watch what becomes of them.
+
+Every answer carries X-Correlation-ID. Every error is a problem (RFC 9457) with a stable `code`."""
+
+
+def build_app(services: Services) -> FastAPI:
+    """The application for an installation. Nothing is started and nothing is opened.
+
+    Args:
+        services: What its routes work with.
+    """
+    from huleedu_dagster.intake import batches, downloads, files, operations
+    from huleedu_dagster.intake.description import described
+
+    # The pages of the documentation would load scripts from elsewhere.
+    app = FastAPI(
+        title="HuleEdu intake",
+        version=_version(),
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.services = services
+    limits = services.limits
+    app.state.pressure = Pressure(services.ledger, limits.max_pending, limits.retry_seconds)
+    app.add_middleware(Door, services=services)
+    app.add_exception_handler(HTTPException, _tell)
+    app.add_exception_handler(RequestValidationError, _tell)
+    for module in (batches, files, downloads, operations):
+        app.include_router(module.router)
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = described(app)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+    return app
+
+
+async def _tell(request: Request, error: Exception) -> Response:
+    retry_seconds = request.app.state.services.limits.retry_seconds
+    return problem_response(explained(error, retry_seconds), request.state.correlation_id)
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("huleedu-dagster")

@@ -1,0 +1,157 @@
+"""Routes of batches: register, list, look at, close, waive."""
+
+import uuid
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+
+from huleedu_dagster.domain.access import Principal, Scope
+from huleedu_dagster.domain.keys import hash_of
+from huleedu_dagster.domain.registration import BatchSettings, Registration
+from huleedu_dagster.intake.authority import needs, services_of, visible_batch, visible_batches
+from huleedu_dagster.intake.contracts import (
+    BatchSummary,
+    Registered,
+    RegisterRequest,
+    WaiveRequest,
+)
+from huleedu_dagster.intake.idempotency import answer_once
+from huleedu_dagster.intake.problems import FieldError, ProblemCode, ProblemError
+from huleedu_dagster.intake.services import Services
+from huleedu_dagster.pipeline import lifecycle
+from huleedu_dagster.pipeline.essay_views import essay_view
+from huleedu_dagster.pipeline.views import BatchFacts, BatchView, batch_view
+
+router = APIRouter(prefix="/v1/batches", tags=["batches"])
+
+Reader = Annotated[Principal, Depends(needs(Scope.READ))]
+Registrar = Annotated[Principal, Depends(needs(Scope.REGISTER))]
+Operator = Annotated[Principal, Depends(needs(Scope.OPERATE))]
+Closer = Annotated[Principal, Depends(needs(Scope.REGISTER, Scope.OPERATE))]
+BatchId = Annotated[str, Path(description="Id of the batch.", examples=["class-9b"])]
+EssayId = Annotated[str, Path(description="Slot of the essay.", examples=["e001"])]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        description="The same request again under the same key is done once and answered alike.",
+    ),
+]
+
+
+@router.post("/register", status_code=201, response_model=Registered)
+def register(
+    request: Request, asked: RegisterRequest, principal: Registrar, key: IdempotencyKey = None
+) -> Response:
+    """Register a batch before its files come."""
+    services = services_of(request)
+
+    def work() -> Response:
+        request.app.state.pressure.check()
+        settings = _settings(services, asked)
+        with services.ledger.write() as tx:
+            registration = _registration(asked, settings, tx.now, request.state.correlation_id)
+            new = tx.batches.register(registration, owner=principal.token_id)
+        if not new:
+            raise ProblemError(ProblemCode.BATCH_EXISTS)
+        registered = Registered.model_validate(registration, from_attributes=True)
+        return Response(
+            registered.model_dump_json(),
+            status_code=201,
+            media_type="application/json",
+            headers={"Location": f"/v1/batches/{registration.batch_id}"},
+        )
+
+    return answer_once(request, principal, key, hash_of(asked.model_dump(mode="json")), work)
+
+
+@router.get("", response_model=list[BatchSummary])
+def batches(
+    request: Request,
+    principal: Reader,
+    limit: Annotated[int, Query(ge=1, le=200, description="Batches at most.")] = 50,
+    offset: Annotated[int, Query(ge=0, le=1_000_000, description="Batches to leave out.")] = 0,
+) -> list[dict[str, Any]]:
+    """List batches, the latest first."""
+    with services_of(request).ledger.read() as tx:
+        found = visible_batches(tx, principal)[offset : offset + limit]
+        views = [batch_view(BatchFacts.read(tx, it.batch_id), tx.now) for it in found]
+    return [it.model_dump(mode="json", exclude={"essays"}) for it in views]
+
+
+@router.get("/{batch_id}", response_model=BatchView)
+def batch(request: Request, batch_id: BatchId, principal: Reader) -> BatchView:
+    """Tell where a batch stands."""
+    return _view(services_of(request), principal, batch_id)
+
+
+@router.post("/{batch_id}/close", response_model=BatchView)
+def close(request: Request, batch_id: BatchId, principal: Closer) -> BatchView:
+    """Take no more essays for a batch; one that is closed stays as it is."""
+    services = services_of(request)
+    _view(services, principal, batch_id)
+    lifecycle.close(services.ledger, batch_id)
+    return _view(services, principal, batch_id)
+
+
+@router.get("/{batch_id}/essays/{essay_id}")
+def essay(
+    request: Request, batch_id: BatchId, essay_id: EssayId, principal: Reader
+) -> dict[str, Any]:
+    """Show one essay: versions, stages, text and corrections."""
+    services = services_of(request)
+    with services.ledger.read() as tx:
+        visible_batch(tx, principal, batch_id)
+    return essay_view(services.ledger, services.blobs, batch_id, essay_id)
+
+
+@router.post("/{batch_id}/essays/{essay_id}/waive", response_model=BatchView)
+def waive(
+    request: Request, batch_id: BatchId, essay_id: EssayId, asked: WaiveRequest, principal: Operator
+) -> BatchView:
+    """Go on without a missing essay or a dead letter."""
+    services = services_of(request)
+    _view(services, principal, batch_id)
+    lifecycle.waive(services.ledger, batch_id, essay_id, asked.reason)
+    return _view(services, principal, batch_id)
+
+
+def _view(services: Services, principal: Principal, batch_id: str) -> BatchView:
+    with services.ledger.read() as tx:
+        visible_batch(tx, principal, batch_id)
+        return batch_view(BatchFacts.read(tx, batch_id), tx.now)
+
+
+def _settings(services: Services, asked: RegisterRequest) -> BatchSettings:
+    settings = asked.settings_over(services.settings.batch_settings)
+    if settings.language not in services.languages:
+        known = ", ".join(sorted(services.languages))
+        _refuse("body.language", f"Spelling can be checked in {known}")
+    if (asked.expected_essay_count or 0) > services.settings.max_slots:
+        most = services.settings.max_slots
+        _refuse("body.expected_essay_count", f"A batch has at most {most} essays")
+    return settings
+
+
+def _registration(
+    asked: RegisterRequest, settings: BatchSettings, now: datetime, correlation_id: str
+) -> Registration:
+    return Registration(
+        batch_id=asked.batch_id or f"batch-{uuid.uuid4().hex[:16]}",
+        registered_at=now,
+        correlation_id=correlation_id,
+        settings=settings,
+        expected_essay_count=asked.expected_essay_count,
+        deadline=asked.deadline,
+        timeout_seconds=asked.timeout_seconds,
+        source="api",
+        course=asked.course,
+        class_name=asked.class_name,
+        instructions=asked.instructions,
+    )
+
+
+def _refuse(where: str, message: str) -> None:
+    errors = (FieldError(where=where, message=message),)
+    raise ProblemError(ProblemCode.INVALID_REQUEST, errors=errors)

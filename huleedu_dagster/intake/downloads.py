@@ -1,0 +1,114 @@
+"""Routes that hand out what is stored. Nothing of it is ever opened inside this origin.
+
+Handed in files are of strangers: every answer is a download (Content-Disposition: attachment), its
+type is not guessed by the browser (nosniff), and should it be shown after all, it has no rights
+(CSP sandbox).
+"""
+
+import re
+import unicodedata
+from typing import Annotated, Literal
+from urllib.parse import quote
+
+from fastapi import APIRouter, Path, Request, Response
+
+from huleedu_dagster.domain.access import Principal
+from huleedu_dagster.domain.ids import ContentType
+from huleedu_dagster.domain.outcomes import Stage
+from huleedu_dagster.intake.authority import services_of, visible_batch
+from huleedu_dagster.intake.batches import BatchId, EssayId, Reader
+from huleedu_dagster.intake.problems import ProblemCode, ProblemError
+from huleedu_dagster.ledger.records import Essay
+from huleedu_dagster.pipeline.essay_views import UnknownEssayError
+from huleedu_dagster.pipeline.views import BatchFacts
+
+router = APIRouter(prefix="/v1/batches", tags=["downloads"])
+
+_SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+_TEXT = "text/plain; charset=utf-8"
+_REPORTS = {
+    "json": (ContentType.BATCH_REPORT_JSON, "application/json"),
+    "html": (ContentType.BATCH_REPORT_HTML, "text/html; charset=utf-8"),
+}
+_RESERVED = re.compile(r'[<>:"/\\|?*%]')
+_NOT_PLAIN = re.compile(r"[^A-Za-z0-9._-]")
+_LONGEST_NAME = 100
+
+
+@router.get("/{batch_id}/essays/{essay_id}/raw", response_class=Response)
+def raw(request: Request, batch_id: BatchId, essay_id: EssayId, principal: Reader) -> Response:
+    """Download the file as it was handed in."""
+    _, essay = _essay(request, principal, batch_id, essay_id)
+    data = services_of(request).blobs.get(essay.upload.blob_key, essay.upload.sha256)
+    return _download(data, download_name(essay.slot, essay.upload.path))
+
+
+@router.get("/{batch_id}/essays/{essay_id}/text", response_class=Response)
+def text(request: Request, batch_id: BatchId, essay_id: EssayId, principal: Reader) -> Response:
+    """Download the text that was read from the file."""
+    facts, essay = _essay(request, principal, batch_id, essay_id)
+    record = facts.records.get(essay.slot, {}).get(Stage.EXTRACTED_PLAINTEXT)
+    data = _derived(request, None if record is None else record.blob_key)
+    return _download(data, f"{essay.slot}.txt", _TEXT)
+
+
+@router.get("/{batch_id}/essays/{essay_id}/corrected", response_class=Response)
+def corrected(
+    request: Request, batch_id: BatchId, essay_id: EssayId, principal: Reader
+) -> Response:
+    """Download the corrected text."""
+    facts, essay = _essay(request, principal, batch_id, essay_id)
+    record = facts.records.get(essay.slot, {}).get(Stage.SPELLCHECK_RESULT)
+    key = None if record is None else record.details.get("corrected_blob")
+    return _download(_derived(request, key), f"{essay.slot}-corrected.txt", _TEXT)
+
+
+@router.get("/{batch_id}/report.{form}", response_class=Response)
+def report(
+    request: Request,
+    batch_id: BatchId,
+    form: Annotated[Literal["json", "html"], Path(description="Form of the report.")],
+    principal: Reader,
+) -> Response:
+    """Download the latest report of a batch."""
+    kind, media_type = _REPORTS[form]
+    with services_of(request).ledger.read() as tx:
+        visible_batch(tx, principal, batch_id)
+        key = tx.results.latest_blob(batch_id, kind)
+    return _download(_derived(request, key), f"{batch_id}-report.{form}", media_type)
+
+
+def download_name(slot: str, path: str) -> str:
+    """A name for a file that was handed in: its slot, then what is safe of its own name.
+
+    Marks that turn the direction of writing would let `exe.txt` be shown for `txt.exe`.
+    """
+    name = path.rsplit("/", 1)[-1]
+    kept = "".join(it for it in name if unicodedata.category(it)[0] != "C")
+    return f"{slot}-{_RESERVED.sub('_', kept).strip(' .')[-_LONGEST_NAME:]}"
+
+
+def _essay(
+    request: Request, principal: Principal, batch_id: str, slot: str
+) -> tuple[BatchFacts, Essay]:
+    with services_of(request).ledger.read() as tx:
+        visible_batch(tx, principal, batch_id)
+        facts = BatchFacts.read(tx, batch_id)
+    essay = next((it for it in facts.essays if it.slot == slot), None)
+    if essay is None:
+        raise UnknownEssayError(slot)
+    return facts, essay
+
+
+def _derived(request: Request, key: str | None) -> bytes:
+    if key is None:
+        raise ProblemError(ProblemCode.NOT_FOUND, "This result is not there, or not there yet.")
+    # What is derived is kept under its own hash.
+    return services_of(request).blobs.get(key, key.rsplit("/", 1)[-1])
+
+
+def _download(data: bytes, name: str, media_type: str = "application/octet-stream") -> Response:
+    plain = _NOT_PLAIN.sub("_", name)
+    disposition = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+    headers = {"Content-Disposition": disposition, "Content-Security-Policy": _SANDBOX}
+    return Response(data, media_type=media_type, headers=headers)

@@ -1,0 +1,122 @@
+"""Requests with an Idempotency-Key: done once, answered alike.
+
+The rules are Stripe's (https://docs.stripe.com/api/idempotent_requests): the first status and body
+are stored and replayed; other content under the key is refused; so is a request whose first one is
+still under way. Answers that say "try again later" are never stored, nor is the answer to a
+request that was refused before its work began.
+"""
+
+from collections.abc import Callable
+
+from fastapi import Request, Response
+
+from huleedu_dagster.domain.access import Principal
+from huleedu_dagster.intake.authority import services_of
+from huleedu_dagster.intake.explain import explained
+from huleedu_dagster.intake.problems import (
+    FieldError,
+    ProblemCode,
+    ProblemError,
+    problem_response,
+)
+from huleedu_dagster.intake.services import Services
+from huleedu_dagster.ledger.idempotency import (
+    Begun,
+    InFlight,
+    InvalidIdempotencyKeyError,
+    Mismatch,
+    New,
+    Replay,
+)
+
+_ABANDONED_AFTER_SECONDS = 300.0
+_KEPT_HEADERS = ("content-type", "location")
+_REPLAYED = "Idempotency-Replayed"
+
+
+def answer_once(
+    request: Request,
+    principal: Principal,
+    key: str | None,
+    request_hash: str,
+    work: Callable[[], Response],
+) -> Response:
+    """Do `work`, or give the answer that it gave under this key before. Blocks.
+
+    Args:
+        request: The request, for its route and services.
+        principal: Whose key it is.
+        key: The key; without one, `work` is simply done.
+        request_hash: Hash of what the request asks for, hexadecimal.
+        work: Does it and gives the answer. What it raises is stored as an answer where it is the
+            caller's mistake; otherwise the key is given back.
+
+    Raises:
+        ProblemError: The key is malformed, in use, or belongs to another request.
+        sqlalchemy.exc.SQLAlchemyError: The ledger cannot be reached.
+    """
+    if key is None:
+        return work()
+    services: Services = services_of(request)
+    route = f"{request.method} {request.url.path}"
+    begun = _begin(services, principal, key, route, request_hash)
+    if isinstance(begun, Replay):
+        headers = {**begun.headers, _REPLAYED: "true"}
+        return Response(begun.body, status_code=begun.status, headers=headers)
+    if isinstance(begun, InFlight):
+        raise ProblemError(ProblemCode.REQUEST_IN_PROGRESS, headers={"Retry-After": "1"})
+    if isinstance(begun, Mismatch):
+        raise ProblemError(ProblemCode.IDEMPOTENCY_KEY_REUSED)
+    return _first(services, principal, key, begun, lambda: _answer(request, services, work))
+
+
+def _begin(
+    services: Services, principal: Principal, key: str, route: str, request_hash: str
+) -> Begun:
+    try:
+        with services.ledger.write() as tx:
+            return tx.idempotency.begin(
+                principal.token_id,
+                key,
+                route=route,
+                request_hash=request_hash,
+                abandoned_after=_ABANDONED_AFTER_SECONDS,
+            )
+    except InvalidIdempotencyKeyError as error:
+        errors = (FieldError(where="header.Idempotency-Key", message=str(error)),)
+        raise ProblemError(ProblemCode.INVALID_REQUEST, errors=errors) from None
+
+
+def _first(
+    services: Services,
+    principal: Principal,
+    key: str,
+    begun: New,
+    answer: Callable[[], Response],
+) -> Response:
+    try:
+        response = answer()
+    except BaseException:
+        with services.ledger.write() as tx:
+            tx.idempotency.abandon(principal.token_id, key, begun.claim)
+        raise
+    with services.ledger.write() as tx:
+        tx.idempotency.finish(
+            principal.token_id,
+            key,
+            begun.claim,
+            status=response.status_code,
+            headers={it: response.headers[it] for it in _KEPT_HEADERS if it in response.headers},
+            body=bytes(response.body),
+        )
+    return response
+
+
+def _answer(request: Request, services: Services, work: Callable[[], Response]) -> Response:
+    try:
+        return work()
+    except Exception as error:
+        problem = explained(error, services.limits.retry_seconds)
+        if problem.status_code >= 500 or problem.status_code == 429:
+            raise
+        return problem_response(problem, request.state.correlation_id)

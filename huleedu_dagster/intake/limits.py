@@ -1,0 +1,48 @@
+"""How much the intake takes on at once, so that a rush is answered and never a collapse."""
+
+from dataclasses import dataclass
+
+from huleedu_dagster.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeLimits:
+    """Limits of the application.
+
+    Attributes:
+        hosts: Names in the Host header that are answered beside those of loopback, lower case.
+        max_json_bytes: Largest body of a request without files, bytes.
+        max_request_bytes: Largest body of a request with files, bytes.
+        max_file_bytes: Largest file that is taken in, bytes.
+        max_files: Files of one request.
+        max_concurrent: Requests that are worked on at the same time; as many with files and as
+            many others, so that slow uploads keep nobody from looking.
+        max_pending: Essays waiting for an outcome, above which nothing new is taken in.
+        idle_seconds: How long the next bytes of a body may take to come, seconds.
+        retry_seconds: What an answer with 429 or 503 asks the client to wait, whole seconds.
+    """
+
+    hosts: frozenset[str] = frozenset()
+    max_json_bytes: int = 1_000_000
+    max_request_bytes: int = 1_000_000_000
+    max_file_bytes: int = 50_000_000
+    max_files: int = 500
+    max_concurrent: int = 64
+    max_pending: int = 5_000
+    idle_seconds: float = 60.0
+    retry_seconds: int = 5
+
+    @classmethod
+    def of(cls, settings: Settings) -> "IntakeLimits":
+        """The limits of an installation."""
+        names = (it.strip().lower() for it in settings.intake_hosts.split(","))
+        return cls(
+            hosts=frozenset(filter(None, names)),
+            max_request_bytes=settings.intake_max_request_bytes,
+            max_file_bytes=settings.max_upload_bytes,
+            max_files=settings.intake_max_files,
+            max_concurrent=settings.intake_max_concurrent,
+            max_pending=settings.intake_max_pending,
+            idle_seconds=settings.intake_idle_seconds,
+            retry_seconds=settings.intake_retry_seconds,
+        )

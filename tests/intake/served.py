@@ -1,0 +1,112 @@
+"""The intake on a real socket of this machine, with tokens to ask it things."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import uvicorn
+from fastapi import FastAPI
+
+from huleedu_dagster.domain.access import Scope, hash_token, new_token
+from huleedu_dagster.intake.app import build_app
+from huleedu_dagster.intake.limits import IntakeLimits
+from huleedu_dagster.intake.services import Services
+from huleedu_dagster.settings import Settings
+from tests.support.workshop import Workshop
+
+EVERY_SCOPE = tuple(Scope)
+LIMITS = IntakeLimits(
+    hosts=frozenset({"intake.school.example"}),
+    max_json_bytes=20_000,
+    max_request_bytes=400_000,
+    max_file_bytes=100_000,
+    max_files=12,
+    max_pending=20,
+)
+
+
+@dataclass
+class Served:
+    """A running intake.
+
+    Attributes:
+        shop: Its ledger, store and pipeline.
+        url: Its address.
+    """
+
+    shop: Workshop
+    app: FastAPI
+    url: str
+    _clients: list[httpx.Client] = field(default_factory=list)
+
+    def token(self, name: str, *scopes: Scope) -> str:
+        """A token with these scopes, or with all but `operate`."""
+        token = new_token()
+        chosen = scopes or (Scope.REGISTER, Scope.UPLOAD, Scope.READ)
+        with self.shop.ledger.write() as tx:
+            tx.tokens.create(name, chosen, hash_token(token))
+        return token
+
+    def client(self, token: str | None = None) -> httpx.Client:
+        """A client that sends this token."""
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        client = httpx.Client(base_url=self.url, headers=headers, timeout=10, trust_env=False)
+        self._clients.append(client)
+        return client
+
+    def teacher(self, name: str = "teacher") -> httpx.Client:
+        """A client that may register, upload and read."""
+        return self.client(self.token(name))
+
+    def operator(self) -> httpx.Client:
+        """A client that may do everything."""
+        return self.client(self.token("operator", *EVERY_SCOPE))
+
+    def close(self) -> None:
+        """Close the clients."""
+        for client in self._clients:
+            client.close()
+
+
+@contextmanager
+def serving(folder: Path, limits: IntakeLimits = LIMITS) -> Iterator[Served]:
+    """Serve a new installation in a folder until the block ends."""
+    shop = Workshop(folder)
+    settings = Settings(home=folder)
+    languages = frozenset({"en", "sv"})
+    services = Services(settings, shop.ledger, shop.blobs, shop.intake, languages, limits)
+    app = build_app(services)
+    with socket.socket() as listener, running(app, listener) as url:
+        served = Served(shop, app, url)
+        try:
+            yield served
+        finally:
+            served.close()
+    shop.ledger.close()
+
+
+@contextmanager
+def running(app: FastAPI, listener: socket.socket) -> Iterator[str]:
+    """Run an application in a thread; gives its address."""
+    listener.bind(("127.0.0.1", 0))
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=2
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    until = time.monotonic() + 10
+    while not server.started:
+        assert time.monotonic() < until, "the server did not start"
+        time.sleep(0.005)
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        # The clients are gone; waiting for their connections would only take time.
+        server.should_exit = server.force_exit = True
+        thread.join(10)
