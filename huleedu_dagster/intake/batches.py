@@ -1,14 +1,13 @@
 """Routes of batches: register, list, look at, close, waive."""
 
 import uuid
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
 from huleedu_dagster.domain.access import Principal, Scope
 from huleedu_dagster.domain.keys import hash_of
-from huleedu_dagster.domain.registration import BatchSettings, Registration
+from huleedu_dagster.domain.registration import BatchSettings
 from huleedu_dagster.intake.authority import needs, services_of, visible_batch, visible_batches
 from huleedu_dagster.intake.contracts import (
     BatchSummary,
@@ -22,6 +21,7 @@ from huleedu_dagster.intake.services import Services
 from huleedu_dagster.pipeline import lifecycle
 from huleedu_dagster.pipeline.essay_views import essay_view
 from huleedu_dagster.pipeline.views import BatchFacts, BatchView, batch_view
+from huleedu_dagster.spelling.accept_lists import has_variety
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"])
 
@@ -50,11 +50,24 @@ def register(
     def work() -> Response:
         request.app.state.pressure.check()
         settings = _settings(services, asked)
-        with services.ledger.write() as tx:
-            registration = _registration(asked, settings, tx.now, request.state.correlation_id)
-            new = tx.batches.register(registration, owner=principal.token_id)
-        if not new:
+        batch_id = asked.batch_id or f"batch-{uuid.uuid4().hex[:16]}"
+        if not lifecycle.register(
+            services.ledger,
+            batch_id,
+            settings=settings,
+            expected_essay_count=asked.expected_essay_count,
+            deadline=asked.deadline,
+            timeout_seconds=asked.timeout_seconds,
+            source="api",
+            course=asked.course,
+            class_name=asked.class_name,
+            instructions=asked.instructions,
+            correlation_id=request.state.correlation_id,
+            owner=principal.token_id,
+        ):
             raise ProblemError(ProblemCode.BATCH_EXISTS)
+        with services.ledger.read() as tx:
+            registration = tx.batches.get(batch_id).registration
         registered = Registered.model_validate(registration, from_attributes=True)
         return Response(
             registered.model_dump_json(),
@@ -128,28 +141,12 @@ def _settings(services: Services, asked: RegisterRequest) -> BatchSettings:
     if settings.language not in services.languages:
         known = ", ".join(sorted(services.languages))
         _refuse("body.language", f"Spelling can be checked in {known}")
+    if settings.variety and not has_variety(settings.variety):
+        _refuse("body.variety", "There is no dictionary for this variety")
     if (asked.expected_essay_count or 0) > services.settings.max_slots:
         most = services.settings.max_slots
         _refuse("body.expected_essay_count", f"A batch has at most {most} essays")
     return settings
-
-
-def _registration(
-    asked: RegisterRequest, settings: BatchSettings, now: datetime, correlation_id: str
-) -> Registration:
-    return Registration(
-        batch_id=asked.batch_id or f"batch-{uuid.uuid4().hex[:16]}",
-        registered_at=now,
-        correlation_id=correlation_id,
-        settings=settings,
-        expected_essay_count=asked.expected_essay_count,
-        deadline=asked.deadline,
-        timeout_seconds=asked.timeout_seconds,
-        source="api",
-        course=asked.course,
-        class_name=asked.class_name,
-        instructions=asked.instructions,
-    )
 
 
 def _refuse(where: str, message: str) -> None:

@@ -37,6 +37,7 @@ def register(
     course: str = "",
     class_name: str = "",
     instructions: str = "",
+    correlation_id: str | None = None,
     owner: str | None = None,
 ) -> bool:
     """Register a batch; one that is registered is left as it is.
@@ -52,6 +53,7 @@ def register(
         course: Name of the course.
         class_name: Name of the class.
         instructions: What the essays are about.
+        correlation_id: Ties its events together; a new one if `None`.
         owner: Id of the API token that registers, if one does; the batch is visible to it.
 
     Returns:
@@ -65,7 +67,7 @@ def register(
         registration = Registration(
             batch_id=check_batch_id(batch_id),
             registered_at=tx.now,
-            correlation_id=str(uuid.uuid4()),
+            correlation_id=correlation_id or str(uuid.uuid4()),
             settings=settings,
             expected_essay_count=expected_essay_count,
             deadline=deadline,

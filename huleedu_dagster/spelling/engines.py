@@ -40,7 +40,25 @@ class Engine(Protocol):
         ...
 
 
-class IndexEngine:
+class _WithOwnDictionaries:
+    """What the engines share: the library's dictionaries, and before them those of one's own."""
+
+    def __init__(self, own: Path | None = None) -> None:
+        """Open nothing.
+
+        Args:
+            own: Folder with dictionaries of one's own (`sv.json.gz`), which go before the
+                library's.
+        """
+        self._own = own
+
+    @property
+    def languages(self) -> frozenset[str]:
+        """See `Engine.languages`."""
+        return _languages(self._own)
+
+
+class IndexEngine(_WithOwnDictionaries):
     """The engine of the product: pyspellchecker's answers from an index on disk."""
 
     def __init__(self, cache_folder: Path, own: Path | None = None) -> None:
@@ -51,8 +69,8 @@ class IndexEngine:
             own: Folder with dictionaries of one's own (`sv.json.gz`), which go before the
                 library's.
         """
+        super().__init__(own)
         self._folder = cache_folder
-        self._own = own
 
     @property
     def version(self) -> str:
@@ -60,11 +78,6 @@ class IndexEngine:
         from huleedu_dagster.spelling.engine import REVISION
 
         return f"index/{REVISION} {_version_of_all(self._own)}"
-
-    @property
-    def languages(self) -> frozenset[str]:
-        """See `Engine.languages`."""
-        return _languages(self._own)
 
     def open(self, language: str, progress: Progress | None = None) -> CandidateSource:
         """See `Engine.open`; an index that is missing is built, which takes seconds.
@@ -83,16 +96,8 @@ class IndexEngine:
         return _OPENED[key]
 
 
-class ReferenceEngine:
+class ReferenceEngine(_WithOwnDictionaries):
     """pyspellchecker itself: a third of a second for each new misspelled word."""
-
-    def __init__(self, own: Path | None = None) -> None:
-        """Use the library's dictionaries; nothing is opened.
-
-        Args:
-            own: Folder with dictionaries of one's own, which go before the library's.
-        """
-        self._own = own
 
     @property
     def version(self) -> str:
@@ -100,11 +105,6 @@ class ReferenceEngine:
         from huleedu_dagster.spelling.reference_candidates import REVISION
 
         return f"reference/{REVISION} {_version_of_all(self._own)}"
-
-    @property
-    def languages(self) -> frozenset[str]:
-        """See `Engine.languages`."""
-        return _languages(self._own)
 
     def open(self, language: str, progress: Progress | None = None) -> CandidateSource:
         """See `Engine.open`; it takes less than a second.

@@ -17,6 +17,7 @@ NOT_ALLOWED: list[tuple[Any, str]] = [
     ({"batch_id": "Class A"}, "body.batch_id"),
     ({"language": "xx"}, "body.language"),
     ({"language": "sv", "variety": "en-GB"}, "body"),
+    ({"variety": "en-ZZ"}, "body.variety"),
     ({"min_words": 10, "max_words": 9}, "body"),
     ({"deadline": "2026-12-01T23:59:00"}, "body.deadline"),
     ({"deadline": "0001-01-01T00:00:00+23:00"}, "body.deadline"),

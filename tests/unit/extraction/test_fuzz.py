@@ -37,7 +37,6 @@ def _resident_mib(pid: int) -> float:
     return int(found[1]) / 1024
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 def test_two_thousand_damaged_files_hurt_neither_the_worker_nor_this_process() -> None:
     sandbox = SandboxLimits(workers=1, recycle_tasks=10**6)
     sizes: list[tuple[float, float]] = []

@@ -141,7 +141,6 @@ def test_the_languages_are_those_of_the_library() -> None:
         Dictionary.installed("sv")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads what Linux tells about a process")
 def test_a_process_holds_little_memory_beside_the_shared_index(folder: Path) -> None:
     index("en", folder)
     found = subprocess.run(
