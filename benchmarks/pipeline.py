@@ -79,8 +79,9 @@ def run_loop(home: Path, essays: Path) -> None:
     lifecycle.register(ledger, BATCH, settings=settings.batch_settings, expected_essay_count=COUNT)
     sources = sources_of(essays, max_bytes=settings.max_upload_bytes)
     intake = installation.intake
-    receipts = [intake.receive(BATCH, it.path, it.read()) for it in sources]
-    intake.finish_request(BATCH, receipts)
+    with intake.submission(BATCH) as submission:
+        for source in sources:
+            submission.receive(source.path, source.read())
     lifecycle.close(ledger, BATCH)
     extractor, speller = build_resources(settings)["extractor"].open(), CheapSpeller()
     versions = CodeVersions.of(extraction=extractor.version, spelling=speller.version)

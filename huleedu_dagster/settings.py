@@ -29,7 +29,9 @@ class Settings(BaseSettings):
         inbox_quiet_seconds: Quiet seconds after which an unregistered inbox folder is complete.
         inbox_tick_files: Files one sensor tick takes in, at most.
         max_upload_bytes: Largest file that is taken in, in bytes.
-        sensor_interval_seconds: Seconds between ticks of a sensor, at least.
+        sensor_interval_seconds: Seconds between ticks of a sensor, at least. Dagster looks every
+            5 s, and less than that must be asked for: of two looks 4.99 s apart, the second would
+            pass a sensor of 5 s by.
         retry_delay_seconds: Seconds that `huleedu run` waits after a failed run.
         extraction_workers: Files that one process reads at the same time, at most.
         extraction_recycle_tasks: Files after which an extraction worker is replaced.
@@ -59,10 +61,18 @@ class Settings(BaseSettings):
         intake_max_files: Files of one request to the intake.
         intake_max_request_bytes: Largest request with files, bytes.
         intake_max_concurrent: Requests that are worked on at the same time.
+        intake_max_streams: Streams of events that are open at the same time.
         intake_max_pending: Essays waiting for an outcome, above which nothing new is
             taken in over HTTP.
         intake_idle_seconds: How long the next bytes of a request may take to come, seconds.
         intake_retry_seconds: What a client is asked to wait after 429 or 503, whole seconds.
+        intake_requests_per_minute: Requests of one token that are answered.
+        intake_failures_per_minute: Requests with invalid tokens that an address may send before it
+            is asked to wait.
+        intake_session_seconds: How long a browser stays signed in, whole seconds.
+        intake_session_key: Signs the cookies of browsers, the same on several machines; at least 32
+            characters. Made and kept in the home folder when empty.
+        dagster_url: Address of Dagster's pages for links; none are shown when empty.
         spelling_engine: `index`, or `reference` for pyspellchecker itself, which is exact and slow.
         spelling_ranker: `count`, the library's order of suggestions, or `channel`, which weighs how
             likely each mistake is.
@@ -90,7 +100,7 @@ class Settings(BaseSettings):
     inbox_quiet_seconds: float = Field(default=30.0, ge=0)
     inbox_tick_files: int = Field(default=200, ge=1)
     max_upload_bytes: int = Field(default=50_000_000, ge=1)
-    sensor_interval_seconds: int = Field(default=5, ge=1)
+    sensor_interval_seconds: int = Field(default=3, ge=1)
     retry_delay_seconds: float = Field(default=1.0, ge=0)
     extraction_workers: int = Field(default=2, ge=1)
     extraction_recycle_tasks: int = Field(default=100, ge=1)
@@ -114,9 +124,15 @@ class Settings(BaseSettings):
     intake_max_files: int = Field(default=500, ge=1)
     intake_max_request_bytes: int = Field(default=1_000_000_000, ge=1)
     intake_max_concurrent: int = Field(default=64, ge=1)
+    intake_max_streams: int = Field(default=100, ge=1)
     intake_max_pending: int = Field(default=5_000, ge=1)
     intake_idle_seconds: float = Field(default=60.0, gt=0)
     intake_retry_seconds: int = Field(default=5, ge=1)
+    intake_requests_per_minute: int = Field(default=1_200, ge=1)
+    intake_failures_per_minute: int = Field(default=30, ge=1)
+    intake_session_seconds: int = Field(default=12 * 3600, ge=60)
+    intake_session_key: str = Field(default="", repr=False, pattern=r"^(?:\S{32,})?$")
+    dagster_url: str = ""
     spelling_engine: Literal["index", "reference"] = "index"
     spelling_ranker: Literal["count", "channel"] = "count"
     spelling_cache: Path = Field(default_factory=_user_cache)
@@ -168,6 +184,16 @@ class Settings(BaseSettings):
     def dagster_folder(self) -> Path:
         """Dagster's own home: `dagster.yaml` and its databases."""
         return self.home / "dagster"
+
+    @property
+    def token_file(self) -> Path:
+        """The first token, in a home that is one person's."""
+        return self.home / "intake-token"
+
+    @property
+    def session_key_file(self) -> Path:
+        """What signs the cookies of browsers, if no setting does."""
+        return self.home / "intake-session-key"
 
     @property
     def resolved_ledger_url(self) -> str:

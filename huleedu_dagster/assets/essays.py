@@ -71,8 +71,8 @@ class EssayRunConfig(Config):
 
     Attributes:
         force: Compute again what is done; every result must come out the same.
-        slots: Compute only what is pending in these slots and emit what is stored for the other
-            cells of the run; all cells when empty.
+        slots: Compute only what is pending or asked for again in these slots and emit what is
+            stored for the other cells of the run; all cells when empty.
     """
 
     force: bool = False
@@ -186,12 +186,23 @@ class _Passes:
             yield from emission.events([result for _, result in done])
             # A run of some stages leaves an essay shown if it was, and due if it was.
             shown = [it.slot for it, result in done if emission.shows_all(result) or not it.due]
-            self.pipeline.mark_shown(batch_id, shown)
+            again = [
+                it
+                for it, _ in done
+                if it.slot in shown and it.reprocess is not None and self.computes(it)
+            ]
+            self.pipeline.mark_shown(batch_id, shown, again)
+
+    def computes(self, essay: Essay) -> bool:
+        """Whether this run takes an essay through its stages."""
+        if self.config.force or not self.config.slots:
+            return True
+        asked = essay.pending or essay.reprocess is not None
+        return asked and essay.slot in self.config.slots
 
     def begin(self, essay: Essay) -> Future[EssayResult]:
         """Start a pass over one essay, or the reading of what is stored of it."""
-        asked = essay.slot in self.config.slots and essay.pending
-        if self.config.slots and not asked and not self.config.force:
+        if not self.computes(essay):
             return self.threads.submit(self.pipeline.stored, essay)
         return self.threads.submit(
             self.pipeline.process, self.settings, essay, self.stages, force=self.config.force

@@ -38,6 +38,7 @@ def build_app() -> typer.Typer:
     app.command()(batches.close)
     app.command()(batches.reopen)
     app.command()(batches.waive)
+    app.command()(batches.reprocess)
     app.command()(batches.status)
     app.command()(batches.show)
     app.command()(events.events)

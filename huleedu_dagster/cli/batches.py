@@ -29,8 +29,8 @@ from huleedu_dagster.cli.common import (
 from huleedu_dagster.cli.essay_text import print_essay
 from huleedu_dagster.cli.run import check_count
 from huleedu_dagster.cli.tables import print_batch, print_rows
-from huleedu_dagster.cli.work import work_and_export
-from huleedu_dagster.pipeline import lifecycle
+from huleedu_dagster.cli.work import current_tools, work_and_export
+from huleedu_dagster.pipeline import lifecycle, reprocessing
 from huleedu_dagster.pipeline.essay_views import essay_view
 
 BatchArgument = Annotated[str, typer.Argument(help="Id of the batch.")]
@@ -124,6 +124,31 @@ def waive(
     """Go on without a missing essay or a dead letter."""
     installation = Installation.at(home)
     lifecycle.waive(installation.ledger, batch, essay, reason)
+    _finish(installation, batch, wait=wait, as_json=as_json)
+
+
+def reprocess(
+    batch: BatchArgument,
+    essays: Annotated[
+        list[str] | None, typer.Argument(help="Slots of essays; all of the batch if left out.")
+    ] = None,
+    stale: Annotated[
+        bool, typer.Option("--stale", help="Those alone whose results are of older code.")
+    ] = False,
+    wait: WaitOption = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Work over again what is stored: whatever the current code and settings have no result for."""
+    installation = Installation.at(home)
+    wanted = essays or None
+    if stale:
+        if wanted:
+            fail("--stale chooses the essays itself", Exit.USAGE)
+        tools = current_tools(installation)
+        wanted = reprocessing.stale_slots(installation.ledger, batch, tools)
+    asked = reprocessing.reprocess(installation.ledger, batch, wanted)
+    typer.echo(f"Essays to be worked over again: {len(asked)}", err=True)
     _finish(installation, batch, wait=wait, as_json=as_json)
 
 

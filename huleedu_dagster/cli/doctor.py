@@ -6,8 +6,8 @@ The only place that shows names of files nobody handed in yet: on the terminal, 
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import timedelta
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -15,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from huleedu_dagster.cli.checks import Check, guarded
 from huleedu_dagster.cli.common import (
     Exit,
     HomeOption,
@@ -23,6 +24,7 @@ from huleedu_dagster.cli.common import (
     fail,
     print_json,
 )
+from huleedu_dagster.cli.doctor_intake import examine_intake
 from huleedu_dagster.domain.completeness import due_to_close
 from huleedu_dagster.domain.ids import InvalidIdError, essay_path, is_batch_id, is_ignored_path
 from huleedu_dagster.orchestration.graphql import WebServerError, health
@@ -40,23 +42,8 @@ _UP = "up"
 _WATCHED_DAEMONS = ("SENSOR", "SCHEDULER", "BACKFILL")
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One finding.
-
-    Attributes:
-        name: What was looked at.
-        ok: Whether it is well.
-        found: What was found, and what to do when it is not well.
-    """
-
-    name: str
-    ok: bool
-    found: str
-
-
 def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """Look at the home folder, ledger, stores, inbox, server and versions.
+    """Look at the home folder, ledger, stores, inbox, server, intake and versions.
 
     Exit codes: 0 all is well; 1 something is not.
     """
@@ -83,27 +70,20 @@ def _printable(text: str) -> str:
 def _examine(installation: Installation) -> Iterator[Check]:
     settings = installation.settings
     yield _folder("home folder", settings.home)
-    ledger = _guarded("ledger", lambda: _ledger(settings))
+    ledger = guarded("ledger", lambda: _ledger(settings))
     yield ledger
     yield _folder("blob store", settings.blob_folder)
-    yield _guarded("names in the inbox", lambda: _inbox_names(settings))
-    yield _guarded("files in the inbox", lambda: _inbox_files(settings))
+    yield guarded("names in the inbox", lambda: _inbox_names(settings))
+    yield guarded("files in the inbox", lambda: _inbox_files(settings))
     yield from _server(settings)
+    has_ledger = ledger.ok and _ledger_exists(settings)
+    yield from examine_intake(
+        settings, installation.ledger if has_ledger else None, _intake_port(settings)
+    )
     yield from _versions(settings)
-    if ledger.ok and _ledger_exists(settings):
-        yield _guarded("dead letters", lambda: _dead_letters(installation))
-        yield _guarded("batches to close", lambda: _overdue(installation))
-
-
-def _guarded(name: str, examine: Callable[[], Check]) -> Check:
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        return examine()
-    except OSError as error:
-        return Check(name, ok=False, found=f"cannot be read: {error.strerror}")
-    except SQLAlchemyError as error:
-        return Check(name, ok=False, found=f"cannot be reached ({type(error).__name__})")
+    if has_ledger:
+        yield guarded("dead letters", lambda: _dead_letters(installation))
+        yield guarded("batches to close", lambda: _overdue(installation))
 
 
 def _folder(name: str, folder: Path) -> Check:
@@ -206,6 +186,16 @@ def _user(user: HomeInUseError | None) -> str:
     return f"`huleedu {user.role}` (process {user.pid})"
 
 
+def _intake_port(settings: Settings) -> int | None:
+    """Port of the intake, `None` where `huleedu up` does not run."""
+    try:
+        user = DagsterHome(settings).user()
+    except OSError:
+        return None
+    record = ServerRecord.read(settings)
+    return record.intake_port if user is not None and user.role == _UP and record else None
+
+
 def _heartbeat(record: ServerRecord | None) -> Check:
     name = "daemon heartbeat"
     if record is None:
@@ -231,7 +221,7 @@ def _versions(settings: Settings) -> Iterator[Check]:
     for library in ("huleedu-dagster", "dagster", "pyspellchecker"):
         yield Check(library, ok=True, found=installed_version(library))
     yield Check("extraction", ok=True, found=ExtractorResource.of(settings).open().version)
-    yield _guarded("spelling", lambda: _spelling(settings))
+    yield guarded("spelling", lambda: _spelling(settings))
 
 
 def _spelling(settings: Settings) -> Check:

@@ -194,20 +194,19 @@ def _hand_in(
     with installation.ledger.read() as tx:
         batch = tx.batches.get(batch_id)
     closed = reopen and batch.closed_by not in (None, ClosedBy.FULL)
-    receipts: list[Receipt] = []
     unreadable: list[str] = []
-    for source in sources:
-        try:
-            data = source.read()
-        except UnreadableFileError:
-            unreadable.append(source.path)
-            continue
-        if closed and not intake.is_known(batch_id, source.path, data):
-            intake.reopen(batch_id)
-            closed = False
-        receipts.append(intake.receive(batch_id, source.path, data))
-    intake.finish_request(batch_id, receipts)
-    return _HandedIn(tuple(receipts), tuple(unreadable))
+    with intake.submission(batch_id) as submission:
+        for source in sources:
+            try:
+                data = source.read()
+            except UnreadableFileError:
+                unreadable.append(source.path)
+                continue
+            if closed and not intake.is_known(batch_id, source.path, data):
+                intake.reopen(batch_id)
+                closed = False
+            submission.receive(source.path, data)
+    return _HandedIn(tuple(submission.receipts), tuple(unreadable))
 
 
 def _tell_unreadable(names: tuple[str, ...]) -> None:

@@ -1,5 +1,6 @@
 """`huleedu up`: the pages, the sensors and the runs of a home, until Ctrl-C."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,9 +9,10 @@ from rich.console import Console
 from huleedu_dagster.cli.common import Exit, HomeOption, Installation, fail
 from huleedu_dagster.orchestration.home import HomeInUseError
 from huleedu_dagster.orchestration.server import HOST, Server, ServerError
+from huleedu_dagster.settings import Settings
 
 PortOption = Annotated[
-    int, typer.Option("--port", min=1, max=65535, help="Port of the pages on this machine.")
+    int, typer.Option("--port", min=1, max=65535, help="Port of Dagster's pages on this machine.")
 ]
 
 IntakePortOption = Annotated[
@@ -22,10 +24,10 @@ IntakePortOption = Annotated[
 class _Progress:
     """Prints how the start goes: with colour on a terminal, as plain lines elsewhere."""
 
-    def __init__(self, inbox: str, intake_port: int) -> None:
+    def __init__(self, settings: Settings, intake_port: int) -> None:
         self._console = Console(highlight=False, soft_wrap=True)
+        self._settings = settings
         self._intake_port = intake_port
-        self._inbox = inbox
 
     def ready(self, part: str, seconds: float) -> None:
         """See `Listener.ready`."""
@@ -33,15 +35,21 @@ class _Progress:
 
     def up(self, url: str, seconds: float) -> None:
         """See `Listener.up`."""
-        self._console.print(f"[bold green]up[/bold green] after {seconds:.1f} s: [bold]{url}[/]")
-        self._console.print(f"Intake over HTTP: http://{HOST}:{self._intake_port}")
-        self._console.print("Watching the inbox:", end=" ")
-        self._console.print(self._inbox, markup=False)
+        pages = f"http://{HOST}:{self._intake_port}"
+        self._console.print(f"[bold green]up[/bold green] after {seconds:.1f} s: [bold]{pages}[/]")
+        self._console.print("It opens signed in for you, on this computer and for nobody else.")
+        self._told("Intake over HTTP: the same address; its token:", self._settings.token_file)
+        self._told("Dagster's pages:", url)
+        self._told("Watching the inbox:", self._settings.inbox_folder)
         self._console.print("Ctrl-C ends it.")
 
     def stopping(self) -> None:
         """See `Listener.stopping`."""
         self._console.print("stopping; Ctrl-C once more does not wait for what is running")
+
+    def _told(self, what: str, where: str | Path) -> None:
+        self._console.print(what, end=" ")
+        self._console.print(str(where), markup=False)
 
 
 def up(
@@ -53,7 +61,7 @@ def up(
     could not start or ended by itself.
     """
     installation = Installation.at(home)
-    progress = _Progress(str(installation.settings.inbox_folder), intake_port)
+    progress = _Progress(installation.settings, intake_port)
     installation.prepare_spelling(installation.settings.language)
     try:
         # Before anything else opens it: the migration is one for all processes.

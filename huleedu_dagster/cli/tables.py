@@ -70,8 +70,10 @@ def _cells(essay: EssayView) -> list[Text]:
 
 def _summary(view: BatchView) -> str:
     expected = "any number" if view.expected is None else str(view.expected)
+    since = view.waiting_since
+    waiting = "" if since is None else f", waiting since {since:%Y-%m-%d %H:%M:%S} UTC"
     return (
         f"{expected} expected, {view.received} received: {view.ready} accepted, "
         f"{view.rejected} rejected, {view.dead_lettered} dead-lettered, {view.missing} missing, "
-        f"{view.excess} excess, {view.waived} waived; {view.duration_seconds:.1f} s"
+        f"{view.excess} excess, {view.waived} waived; {view.duration_seconds:.1f} s{waiting}"
     )

@@ -14,6 +14,9 @@ from huleedu_dagster.domain.completeness import BatchStatus
 from huleedu_dagster.domain.outcomes import EssayOutcome
 from huleedu_dagster.orchestration.home import DagsterHome, HomeInUseError
 from huleedu_dagster.pipeline.exports import export_batch
+from huleedu_dagster.pipeline.reprocessing import is_reprocessing
+from huleedu_dagster.pipeline.stages import Tools
+from huleedu_dagster.pipeline.versions import CodeVersions
 from huleedu_dagster.pipeline.views import BatchView
 
 if TYPE_CHECKING:
@@ -47,7 +50,7 @@ def work_on(installation: Installation, batch_id: str) -> BatchView:
     with stop_asked() as stop, _progress(installation, batch_id):
         while True:
             view = installation.view(batch_id)
-            if _nothing_to_wait_for(view):
+            if _nothing_to_wait_for(installation, view):
                 return view
             try:
                 with home.exclusive("run"):
@@ -70,6 +73,26 @@ def work_and_export(installation: Installation, batch_id: str) -> tuple[BatchVie
     return view, folder
 
 
+def current_tools(installation: Installation) -> Tools:
+    """The tools that a run would work with now, with the versions of their code.
+
+    Raises:
+        OSError: The word list or the folder of dictionaries cannot be read.
+    """
+    from huleedu_dagster.resources.extractor import ExtractorResource
+    from huleedu_dagster.resources.speller import SpellerResource
+
+    settings = installation.settings
+    extractor = ExtractorResource.of(settings).open()
+    speller = SpellerResource.of(settings).open()
+    versions = CodeVersions.of(
+        extraction=extractor.version,
+        spelling=speller.version,
+        spelling_revision=settings.spelling_revision,
+    )
+    return Tools(installation.blobs, extractor, speller, versions)
+
+
 def _work_here(
     installation: Installation, home: DagsterHome, batch_id: str, stop: threading.Event
 ) -> BatchView:
@@ -83,7 +106,7 @@ def _work_here(
             failed = daemon.failed_run_count()
             _tick(daemon, installation)
             view = installation.view(batch_id)
-            if _nothing_to_wait_for(view):
+            if _nothing_to_wait_for(installation, view):
                 return view
             _check(stop)
             idle = idle + 1 if daemon.run_count() == before else 0
@@ -113,9 +136,11 @@ def _tick(daemon: "InProcessDaemon", installation: Installation) -> None:
         raise StuckError(f"{error}; see logs/run.log in the home folder") from error
 
 
-def _nothing_to_wait_for(view: BatchView) -> bool:
+def _nothing_to_wait_for(installation: Installation, view: BatchView) -> bool:
     pending = any(it.outcome is EssayOutcome.PENDING for it in view.essays)
-    return view.status in _DONE or (view.status is BatchStatus.RECEIVING and not pending)
+    if view.status not in _DONE and (view.status is not BatchStatus.RECEIVING or pending):
+        return False
+    return not is_reprocessing(installation.ledger, view.batch_id)
 
 
 @contextmanager

@@ -134,8 +134,8 @@ def essay_path(text: str) -> str:
     system is the same set of essays.
 
     Raises:
-        InvalidIdError: The path is empty, absolute, climbs out of its folder, is too long or
-            holds control characters.
+        InvalidIdError: The path is empty, absolute, climbs out of its folder, is too long, has a
+            blank part or holds control characters.
     """
     posix = unicodedata.normalize("NFC", text).replace("\\", "/")
     if posix.startswith("/") or (len(posix) > 1 and posix[1] == ":"):
@@ -143,6 +143,8 @@ def essay_path(text: str) -> str:
     parts = [part for part in posix.split("/") if part not in ("", ".")]
     if not parts or ".." in parts:
         raise InvalidIdError("the path of an essay stays inside its folder")
+    if not all(map(str.strip, parts)):
+        raise InvalidIdError("the path of an essay has no part that is blank")
     path = "/".join(parts)
     if path[1:2] == ":":
         raise InvalidIdError("the path of an essay is relative")

@@ -1,12 +1,13 @@
 """Runs the intake: `python -m huleedu_dagster.intake --port 8000`, on loopback."""
 
 import argparse
+import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 _HOST = "127.0.0.1"
 _PORT = 8000
 _KEEP_ALIVE_SECONDS = 15
-_KEEP_KEYS_SECONDS = 7 * 24 * 3600
 _SHUTDOWN_SECONDS = 10
 
 
@@ -22,21 +23,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m huleedu_dagster.intake", description=__doc__)
     parser.add_argument("--host", default=_HOST, help="Address to listen on; loopback by default.")
     parser.add_argument("--port", type=int, default=_PORT, help="Port; 0 takes a free one.")
+    parser.add_argument(
+        "--embedded",
+        action="store_true",
+        help="The installation is one person's: make a first token, and sign in who runs this.",
+    )
     chosen = parser.parse_args(arguments)
 
     import uvicorn
 
     from huleedu_dagster.intake.app import build_app
-    from huleedu_dagster.intake.receiving import clear_spool
     from huleedu_dagster.intake.services import Services
+    from huleedu_dagster.intake.serving import IntakeServer
+    from huleedu_dagster.intake.upkeep import Upkeep
     from huleedu_dagster.settings import Settings
 
-    services = Services.of(Settings())
-    clear_spool(services.settings.home)
-    with services.ledger.write() as tx:
-        tx.idempotency.forget(_KEEP_KEYS_SECONDS)
-    uvicorn.run(
-        build_app(services),
+    services = Services.of(Settings(), embedded=chosen.embedded)
+    app = build_app(services)
+    config = uvicorn.Config(
+        app,
         host=chosen.host,
         port=chosen.port,
         # Names of files and batches are in the addresses; they belong in no log.
@@ -46,6 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )
+    server = IntakeServer(config, app.state.streams)
+    with Upkeep.of(services).running(), suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,12 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from huleedu_dagster.intake.door import Door
+from huleedu_dagster.intake.door import Door, answer_with
 from huleedu_dagster.intake.explain import explained
 from huleedu_dagster.intake.pressure import Pressure
-from huleedu_dagster.intake.problems import problem_response
+from huleedu_dagster.intake.rates import Rates
 from huleedu_dagster.intake.services import Services
+from huleedu_dagster.intake.watching import Streams
 
 _DESCRIPTION = """Register a batch, hand in its essays, watch what becomes of them.
 
@@ -23,8 +24,9 @@ def build_app(services: Services) -> FastAPI:
     Args:
         services: What its routes work with.
     """
-    from huleedu_dagster.intake import batches, downloads, files, operations
+    from huleedu_dagster.intake import batches, downloads, files, operations, signing, stream
     from huleedu_dagster.intake.description import described
+    from huleedu_dagster.intake.pages.routers import PAGES
 
     # The pages of the documentation would load scripts from elsewhere.
     app = FastAPI(
@@ -34,15 +36,20 @@ def build_app(services: Services) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.services = services
     limits = services.limits
     app.state.pressure = Pressure(services.ledger, limits.max_pending, limits.retry_seconds)
-    app.add_middleware(Door, services=services)
+    app.state.streams = Streams(services.ledger)
+    app.state.rates = Rates(limits)
+    app.add_middleware(Door, services=services, rates=app.state.rates)
     app.add_exception_handler(HTTPException, _tell)
     app.add_exception_handler(RequestValidationError, _tell)
-    for module in (batches, files, downloads, operations):
+    for module in (batches, files, downloads, operations, stream, signing):
         app.include_router(module.router)
+    for router in PAGES:
+        app.include_router(router)
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -55,7 +62,7 @@ def build_app(services: Services) -> FastAPI:
 
 async def _tell(request: Request, error: Exception) -> Response:
     retry_seconds = request.app.state.services.limits.retry_seconds
-    return problem_response(explained(error, retry_seconds), request.state.correlation_id)
+    return answer_with(request, explained(error, retry_seconds))
 
 
 def _version() -> str:

@@ -19,7 +19,8 @@ from huleedu_dagster.domain.ids import is_batch_id
 from huleedu_dagster.intake.services import Services
 from huleedu_dagster.ledger.batches import UnknownBatchError
 from huleedu_dagster.ledger.ledger import Ledger, Transaction
-from huleedu_dagster.ledger.records import Batch
+from huleedu_dagster.ledger.records import ApiToken, Batch
+from huleedu_dagster.ledger.tokens import UnknownTokenError
 
 _SCHEME = "bearer"
 
@@ -34,17 +35,41 @@ def principal_of(ledger: Ledger, authorization: Sequence[str]) -> Principal:
     if len(authorization) != 1:
         raise InvalidTokenError
     scheme, _, token = authorization[0].partition(" ")
-    if scheme.lower() != _SCHEME or not is_token(token.strip()):
+    if scheme.lower() != _SCHEME:
+        raise InvalidTokenError
+    return principal_of_token(ledger, token.strip())
+
+
+def principal_of_token(ledger: Ledger, token: str) -> Principal:
+    """The bearer of a token.
+
+    Raises:
+        InvalidTokenError: It is malformed, unknown or revoked.
+        sqlalchemy.exc.SQLAlchemyError: The ledger cannot be reached.
+    """
+    if not is_token(token):
         raise InvalidTokenError
     with ledger.read() as tx:
-        found = tx.tokens.find_by_hash(hash_token(token.strip()))
+        found = tx.tokens.find_by_hash(hash_token(token))
         due = found is not None and tx.tokens.touch_due(found)
-    if found is None:
-        raise InvalidTokenError
-    if due:
-        with ledger.write() as tx:
-            tx.tokens.touch_used(found.token_id)
-    return found.principal
+    return _used(ledger, found, due=due)
+
+
+def principal_of_id(ledger: Ledger, token_id: str) -> Principal:
+    """Whom a session acts as: the bearer of the token of this id.
+
+    Raises:
+        InvalidTokenError: There is none, or it is revoked.
+        sqlalchemy.exc.SQLAlchemyError: The ledger cannot be reached.
+    """
+    with ledger.read() as tx:
+        try:
+            token = tx.tokens.get(token_id)
+        except UnknownTokenError:
+            raise InvalidTokenError from None
+        found = token if token.revoked_at is None else None
+        due = found is not None and tx.tokens.touch_due(found)
+    return _used(ledger, found, due=due)
 
 
 def needs(*scopes: Scope) -> Callable[[Request], Awaitable[Principal]]:
@@ -79,14 +104,31 @@ def visible_batch(tx: Transaction, principal: Principal, batch_id: str) -> Batch
     return batch
 
 
-def visible_batches(tx: Transaction, principal: Principal) -> Sequence[Batch]:
-    """The batches that the token may see, the latest first."""
-    if principal.may(Scope.OPERATE):
-        return tx.batches.all()
-    return tx.batches.of_owner(principal.token_id)
+def visible_batches(
+    tx: Transaction, principal: Principal, *, limit: int | None = None, offset: int = 0
+) -> Sequence[Batch]:
+    """The batches that the token may see, the latest first.
+
+    Args:
+        tx: Where they are looked up.
+        principal: Whom the request acts as.
+        limit: How many at most; all if `None`.
+        offset: How many of the latest are left out.
+    """
+    owner = None if principal.may(Scope.OPERATE) else principal.token_id
+    return tx.batches.page(owner=owner, limit=limit, offset=offset)
 
 
 def services_of(request: Request) -> Services:
     """The services the application was built with."""
     services: Services = request.app.state.services
     return services
+
+
+def _used(ledger: Ledger, token: ApiToken | None, *, due: bool) -> Principal:
+    if token is None:
+        raise InvalidTokenError
+    if due:
+        with ledger.write() as tx:
+            tx.tokens.touch_used(token.token_id)
+    return token.principal

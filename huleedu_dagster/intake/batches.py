@@ -15,12 +15,12 @@ from huleedu_dagster.intake.contracts import (
     RegisterRequest,
     WaiveRequest,
 )
-from huleedu_dagster.intake.idempotency import answer_once
+from huleedu_dagster.intake.idempotency import KEY_HEADER, KEY_PATTERN, answer_once
 from huleedu_dagster.intake.problems import FieldError, ProblemCode, ProblemError
 from huleedu_dagster.intake.services import Services
-from huleedu_dagster.pipeline import lifecycle
+from huleedu_dagster.pipeline import lifecycle, reprocessing
 from huleedu_dagster.pipeline.essay_views import essay_view
-from huleedu_dagster.pipeline.views import BatchFacts, BatchView, batch_view
+from huleedu_dagster.pipeline.views import BatchFacts, BatchView, EssayView, batch_view
 from huleedu_dagster.spelling.accept_lists import has_variety
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"])
@@ -30,11 +30,19 @@ Registrar = Annotated[Principal, Depends(needs(Scope.REGISTER))]
 Operator = Annotated[Principal, Depends(needs(Scope.OPERATE))]
 Closer = Annotated[Principal, Depends(needs(Scope.REGISTER, Scope.OPERATE))]
 BatchId = Annotated[str, Path(description="Id of the batch.", examples=["class-9b"])]
-EssayId = Annotated[str, Path(description="Slot of the essay.", examples=["e001"])]
+EssayId = Annotated[
+    str,
+    Path(
+        description="Slot of the essay.",
+        examples=["e001"],
+        json_schema_extra={"pattern": "^e0(?:0[1-9]|[1-9][0-9])$"},
+    ),
+]
 IdempotencyKey = Annotated[
     str | None,
     Header(
-        alias="Idempotency-Key",
+        alias=KEY_HEADER,
+        pattern=KEY_PATTERN,
         description="The same request again under the same key is done once and answered alike.",
     ),
 ]
@@ -82,14 +90,21 @@ def register(
 @router.get("", response_model=list[BatchSummary])
 def batches(
     request: Request,
+    response: Response,
     principal: Reader,
     limit: Annotated[int, Query(ge=1, le=200, description="Batches at most.")] = 50,
     offset: Annotated[int, Query(ge=0, le=1_000_000, description="Batches to leave out.")] = 0,
 ) -> list[dict[str, Any]]:
-    """List batches, the latest first."""
+    """List batches, the latest first.
+
+    When there are more, the header Link names the next page.
+    """
     with services_of(request).ledger.read() as tx:
-        found = visible_batches(tx, principal)[offset : offset + limit]
-        views = [batch_view(BatchFacts.read(tx, it.batch_id), tx.now) for it in found]
+        found = visible_batches(tx, principal, limit=limit + 1, offset=offset)
+        views = [batch_view(BatchFacts.read(tx, it.batch_id), tx.now) for it in found[:limit]]
+    if len(found) > limit:
+        following = f"/v1/batches?limit={limit}&offset={offset + limit}"
+        response.headers["Link"] = f'<{following}>; rel="next"'
     return [it.model_dump(mode="json", exclude={"essays"}) for it in views]
 
 
@@ -105,6 +120,15 @@ def close(request: Request, batch_id: BatchId, principal: Closer) -> BatchView:
     services = services_of(request)
     _view(services, principal, batch_id)
     lifecycle.close(services.ledger, batch_id)
+    return _view(services, principal, batch_id)
+
+
+@router.post("/{batch_id}/reopen", response_model=BatchView)
+def reopen(request: Request, batch_id: BatchId, principal: Operator) -> BatchView:
+    """Let a batch take essays again; files that came late join it in order of receipt."""
+    services = services_of(request)
+    _view(services, principal, batch_id)
+    services.intake.reopen(batch_id)
     return _view(services, principal, batch_id)
 
 
@@ -130,6 +154,25 @@ def waive(
     return _view(services, principal, batch_id)
 
 
+@router.post("/{batch_id}/essays/{essay_id}/reprocess", status_code=202, response_model=EssayView)
+def reprocess(
+    request: Request, batch_id: BatchId, essay_id: EssayId, principal: Closer
+) -> EssayView:
+    """Work over again what is stored of an essay; answers with its line as it is until then.
+
+    Only what the current code and settings have no result for is computed; a rejection that was
+    transient is tried again, a dead letter is replayed. Operators may ask for it, and the token
+    that registered the batch: it could as well hand in another version.
+    """
+    request.app.state.pressure.check()
+    services = services_of(request)
+    with services.ledger.read() as tx:
+        visible_batch(tx, principal, batch_id)
+    reprocessing.reprocess(services.ledger, batch_id, [essay_id])
+    lines = _view(services, principal, batch_id).essays
+    return next(it for it in lines if it.essay_id == essay_id)
+
+
 def _view(services: Services, principal: Principal, batch_id: str) -> BatchView:
     with services.ledger.read() as tx:
         visible_batch(tx, principal, batch_id)
@@ -150,5 +193,5 @@ def _settings(services: Services, asked: RegisterRequest) -> BatchSettings:
 
 
 def _refuse(where: str, message: str) -> None:
-    errors = (FieldError(where=where, message=message),)
+    errors = (FieldError(where=where, message=f"{message}."),)
     raise ProblemError(ProblemCode.INVALID_REQUEST, errors=errors)

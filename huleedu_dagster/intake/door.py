@@ -1,33 +1,55 @@
 """The door of the application: what holds for every request before a route is looked for.
 
-Closed unless said otherwise: whatever is not in `OPEN_PATHS` needs a valid token, also addresses
-that do not exist.
+Closed unless said otherwise: whatever `is_open` does not name needs a valid token or a session of
+a browser, also addresses that do not exist; and what a session changes needs its secret too.
 """
 
 import logging
 import traceback
 import uuid
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager, suppress
+from enum import Enum, auto
 from typing import Any
+from urllib.parse import quote
 
 import anyio
 import anyio.to_thread
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from huleedu_dagster.intake.authority import principal_of
+from huleedu_dagster.domain.access import InvalidTokenError, Principal
+from huleedu_dagster.intake.authority import principal_of, principal_of_id
+from huleedu_dagster.intake.csrf import (
+    CSRF_FIELD,
+    CSRF_HEADER,
+    SAFE_METHODS,
+    check_origin,
+    check_secret,
+    is_form,
+    read_form,
+)
 from huleedu_dagster.intake.explain import explained
+from huleedu_dagster.intake.hosts import LOOPBACK_NAMES, without_port
+from huleedu_dagster.intake.pages.rendering import STATIC_PATH, problem_page
 from huleedu_dagster.intake.problems import ProblemCode, ProblemError, problem_response
+from huleedu_dagster.intake.rates import Rates
 from huleedu_dagster.intake.services import Services
+from huleedu_dagster.intake.sessions import Session
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json"})
 """What is told to everyone."""
 
+SIGN_IN_PATH = "/sign-in"
 FILES_PATH = "/v1/files/batch"
 CORRELATION_HEADER = "X-Correlation-ID"
-LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
+_ICON_PATH = "/favicon.ico"
+_API_PREFIX = "/v1/"
+_STREAM_SUFFIX = "/stream"
 _SECURITY_HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -38,21 +60,43 @@ _SECURITY_HEADERS = {
     "X-Frame-Options": "DENY",
 }
 _CLOSE = {"Connection": "close"}
+_MOST_SIGN_IN_BYTES = 10_000
 _LOGGER = logging.getLogger("huleedu.intake")
+
+
+class _Work(Enum):
+    """Kinds of requests that take no places from each other."""
+
+    FILES = auto()
+    STREAM = auto()
+    SIGN_IN = auto()
+    OTHER = auto()
+
+
+def is_open(method: str, path: str) -> bool:
+    """Whether a request is answered whoever asks."""
+    if path in OPEN_PATHS or path == SIGN_IN_PATH:
+        return True
+    return method in SAFE_METHODS and (path == _ICON_PATH or path.startswith(STATIC_PATH))
 
 
 class Door:
     """The outermost layer: ids, checks, limits, and the last word on errors.
 
+    Behind it, `request.state` has `principal` (`None` at open addresses), `session` (`None` for
+    bearers of a token) and `form` (`None` unless a form was posted to a page).
+
     Args:
         app: What is behind the door.
         services: What the checks work with.
+        rates: Counts who asks how often.
     """
 
-    def __init__(self, app: ASGIApp, services: Services) -> None:
+    def __init__(self, app: ASGIApp, services: Services, rates: Rates) -> None:
         self._app = app
         self._services = services
-        self._busy = {True: 0, False: 0}
+        self._rates = rates
+        self._busy = dict.fromkeys(_Work, 0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
@@ -63,6 +107,7 @@ class Door:
         correlation_id = _correlation_id(headers)
         state = scope.setdefault("state", {})
         state["correlation_id"] = correlation_id or str(uuid.uuid4())
+        state.update(principal=None, session=None, form=None)
         answer = _Answer(send, state["correlation_id"])
         try:
             if correlation_id is None:
@@ -70,7 +115,10 @@ class Door:
                     ProblemCode.INVALID_REQUEST, f"The header {CORRELATION_HEADER} is not a UUID."
                 )
             self._check_host(headers)
-            await self._admit(scope, headers, receive, answer.send, state)
+            if scope["path"] in OPEN_PATHS:
+                await self._app(scope, receive, answer.send)
+            else:
+                await self._admit(scope, headers, receive, answer, state)
         except Exception as error:
             await answer.fail(error, scope, receive, self._services.limits.retry_seconds)
 
@@ -79,34 +127,105 @@ class Door:
         scope: Scope,
         headers: Headers,
         receive: Receive,
-        send: Send,
+        answer: "_Answer",
         state: MutableMapping[str, Any],
     ) -> None:
-        if scope["path"] in OPEN_PATHS:
-            await self._app(scope, receive, send)
-            return
-        has_files = scope["path"] == FILES_PATH
-        if self._busy[has_files] >= self._services.limits.max_concurrent:
+        work = _work(scope["path"])
+        with self._place(work):
+            if not is_open(scope["method"], scope["path"]):
+                try:
+                    await self._recognise(scope, headers, answer, state)
+                except InvalidTokenError:
+                    if "Authorization" in headers or not _is_for_people(scope, headers):
+                        raise
+                    redirect = RedirectResponse(_sign_in_first(scope), 303)
+                    await redirect(scope, receive, answer.send)
+                    return
+            limited = self._limited(receive, headers, work)
+            checked = await self._checked(scope, headers, limited, state)
+            await self._app(scope, checked, answer.send)
+
+    @contextmanager
+    def _place(self, work: _Work) -> Iterator[None]:
+        limits = self._services.limits
+        most = limits.max_streams if work is _Work.STREAM else limits.max_concurrent
+        if self._busy[work] >= most:
             raise ProblemError(ProblemCode.TOO_MANY_REQUESTS, headers={"Retry-After": "1"})
-        self._busy[has_files] += 1
+        self._busy[work] += 1
         try:
-            state["principal"] = await anyio.to_thread.run_sync(
-                principal_of, self._services.ledger, headers.getlist("Authorization")
-            )
-            await self._app(scope, self._limited(receive, headers, has_files=has_files), send)
+            yield
         finally:
-            self._busy[has_files] -= 1
+            self._busy[work] -= 1
+
+    async def _recognise(
+        self,
+        scope: Scope,
+        headers: Headers,
+        answer: "_Answer",
+        state: MutableMapping[str, Any],
+    ) -> None:
+        try:
+            principal, session, is_new = await anyio.to_thread.run_sync(
+                self._visitor, scope, headers
+            )
+        except InvalidTokenError:
+            if "Authorization" in headers:
+                self._rates.count_failure((scope.get("client") or ("", 0))[0])
+            raise
+        self._rates.count_request(principal.token_id)
+        state.update(principal=principal, session=session)
+        if is_new:
+            secure = needs_https(scope, headers)
+            answer.cookie = self._services.sessions.cookie(session, secure=secure)
+
+    def _visitor(self, scope: Scope, headers: Headers) -> tuple[Principal, Session | None, bool]:
+        """Whom a request acts as, its session, and whether that begins with it."""
+        services = self._services
+        if "Authorization" in headers:
+            return principal_of(services.ledger, headers.getlist("Authorization")), None, False
+        session, local = services.sessions.find(headers), services.local
+        if session is not None and session.is_local:
+            # Browsers send cookies to every port of this machine, also to ports of other users.
+            session = session if local is not None and local.admits(scope, headers) else None
+        if session is not None:
+            with suppress(InvalidTokenError):
+                return principal_of_id(services.ledger, session.token_id), session, False
+        if local is None or not _is_for_people(scope, headers) or not local.admits(scope, headers):
+            raise InvalidTokenError
+        principal = principal_of_id(services.ledger, local.token_id)
+        return principal, services.sessions.begin(local.token_id, is_local=True), True
 
     def _check_host(self, headers: Headers) -> None:
         # A page elsewhere can let its own name resolve to this machine (DNS rebinding); the
         # browser then sends that name.
-        names = [_without_port(it) for it in headers.getlist("Host")]
+        names = [without_port(it) for it in headers.getlist("Host")]
         if len(names) != 1 or names[0] not in LOOPBACK_NAMES | self._services.limits.hosts:
             raise ProblemError(ProblemCode.WRONG_HOST)
 
-    def _limited(self, receive: Receive, headers: Headers, *, has_files: bool) -> Receive:
+    async def _checked(
+        self, scope: Scope, headers: Headers, receive: Receive, state: MutableMapping[str, Any]
+    ) -> Receive:
+        """Go on only if no other site is behind a request; gives what is left of its body."""
+        session: Session | None = state["session"]
+        if scope["method"] in SAFE_METHODS:
+            return receive
+        if session is not None or scope["path"] == SIGN_IN_PATH:
+            check_origin(headers)
+        given = headers.getlist(CSRF_HEADER)
+        if is_form(headers) and not _is_of_api(scope):
+            with anyio.move_on_after(self._services.limits.idle_seconds) as waiting:
+                state["form"], receive = await read_form(receive)
+            if waiting.cancelled_caught:
+                raise ProblemError(ProblemCode.REQUEST_TIMEOUT, headers=_CLOSE)
+            given = given or state["form"].all(CSRF_FIELD)
+        if session is not None:
+            check_secret(session, given)
+        return receive
+
+    def _limited(self, receive: Receive, headers: Headers, work: _Work) -> Receive:
         limits = self._services.limits
-        largest = limits.max_request_bytes if has_files else limits.max_json_bytes
+        of_work = {_Work.FILES: limits.max_request_bytes, _Work.SIGN_IN: _MOST_SIGN_IN_BYTES}
+        largest = of_work.get(work, limits.max_json_bytes)
         declared = headers.get("Content-Length", "0")
         if not declared.isdigit() or int(declared) > largest:
             raise _too_large(largest)
@@ -135,6 +254,7 @@ class _Answer:
         self._send = send
         self._correlation_id = correlation_id
         self._begun = False
+        self.cookie = ""
 
     async def send(self, message: Message) -> None:
         """Pass a message on, with the headers every answer has."""
@@ -144,6 +264,8 @@ class _Answer:
             headers[CORRELATION_HEADER] = self._correlation_id
             for name, value in _SECURITY_HEADERS.items():
                 headers.setdefault(name, value)
+            if self.cookie:
+                headers.append("Set-Cookie", self.cookie)
         await self._send(message)
 
     async def fail(
@@ -152,13 +274,55 @@ class _Answer:
         """Tell about an error, unless the answer has begun; then the connection is broken off."""
         problem = explained(error, retry_seconds)
         if problem.status_code >= 500:
-            _log(error, self._correlation_id)
+            log_error(error, self._correlation_id)
         if self._begun:
             raise error
-        await problem_response(problem, self._correlation_id)(scope, receive, self.send)
+        await answer_with(Request(scope), problem)(scope, receive, self.send)
 
 
-def _log(error: Exception, correlation_id: str) -> None:
+def answer_with(request: Request, problem: HTTPException) -> Response:
+    """The answer that tells about a problem: a page where a person sees it, else the problem."""
+    # What is this server's own fault may be that it can show no pages.
+    if problem.status_code != 500 and _is_page(request.scope, request.headers):
+        return problem_page(request, problem)
+    return problem_response(problem, request.state.correlation_id)
+
+
+def needs_https(scope: Scope, headers: Headers) -> bool:
+    """Whether a session's cookie may go over HTTPS only: everywhere but on this machine."""
+    return scope["scheme"] == "https" or without_port(headers["Host"]) not in LOOPBACK_NAMES
+
+
+def _work(path: str) -> _Work:
+    if path == FILES_PATH:
+        return _Work.FILES
+    if path == SIGN_IN_PATH:
+        return _Work.SIGN_IN
+    return _Work.STREAM if path.endswith(_STREAM_SUFFIX) else _Work.OTHER
+
+
+def _is_of_api(scope: Scope) -> bool:
+    return bool(scope["path"].startswith(_API_PREFIX))
+
+
+def _is_page(scope: Scope, headers: Headers) -> bool:
+    """Whether a browser shows the answer to a person."""
+    return not _is_of_api(scope) and "text/html" in headers.get("Accept", "")
+
+
+def _is_for_people(scope: Scope, headers: Headers) -> bool:
+    """Whether a page is asked for, and nothing else."""
+    return scope["method"] in ("GET", "HEAD") and _is_page(scope, headers)
+
+
+def _sign_in_first(scope: Scope) -> str:
+    query = scope["query_string"].decode("latin-1")
+    page = quote(scope["path"]) + (f"?{query}" if query else "")
+    return f"{SIGN_IN_PATH}?next={quote(page, safe='')}"
+
+
+def log_error(error: Exception, correlation_id: str) -> None:
+    """Note an error that is this server's own fault, with its places and without its message."""
     # The places and not the message, which may hold a name or a text.
     places = "".join(traceback.format_tb(error.__traceback__))
     name = type(error).__name__
@@ -176,11 +340,6 @@ def _correlation_id(headers: Headers) -> str | None:
         return None
     # Other spellings, with braces or without hyphens, are not what a log is searched for.
     return found if len(given) == 1 and given[0].lower() == found else None
-
-
-def _without_port(host: str) -> str:
-    name, colon, port = host.strip().lower().rpartition(":")
-    return name if colon and port.isascii() and port.isdigit() else host.strip().lower()
 
 
 def _too_large(largest: int) -> HTTPException:

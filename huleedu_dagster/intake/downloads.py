@@ -11,14 +11,16 @@ from typing import Annotated, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Request, Response
+from fastapi.responses import StreamingResponse
 
 from huleedu_dagster.domain.access import Principal
 from huleedu_dagster.domain.ids import ContentType
 from huleedu_dagster.domain.outcomes import Stage
 from huleedu_dagster.intake.authority import services_of, visible_batch
 from huleedu_dagster.intake.batches import BatchId, EssayId, Reader
+from huleedu_dagster.intake.contracts import UploadView
 from huleedu_dagster.intake.problems import ProblemCode, ProblemError
-from huleedu_dagster.ledger.records import Essay
+from huleedu_dagster.ledger.records import Essay, Upload
 from huleedu_dagster.pipeline.essay_views import UnknownEssayError
 from huleedu_dagster.pipeline.views import BatchFacts
 
@@ -39,8 +41,48 @@ _LONGEST_NAME = 100
 def raw(request: Request, batch_id: BatchId, essay_id: EssayId, principal: Reader) -> Response:
     """Download the file as it was handed in."""
     _, essay = _essay(request, principal, batch_id, essay_id)
-    data = services_of(request).blobs.get(essay.upload.blob_key, essay.upload.sha256)
-    return _download(data, download_name(essay.slot, essay.upload.path))
+    return _handed_in(request, essay.upload, essay.slot)
+
+
+@router.get("/{batch_id}/uploads", response_model=list[UploadView])
+def uploads(request: Request, batch_id: BatchId, principal: Reader) -> list[UploadView]:
+    """List every file that was handed in, also excess and late ones, in order of arrival."""
+    with services_of(request).ledger.read() as tx:
+        visible_batch(tx, principal, batch_id)
+        found = tx.essays.uploads_of(batch_id)
+        current = {it.upload.upload_id for it in tx.essays.of_batch(batch_id)}
+    return [
+        UploadView(
+            upload_id=it.upload_id,
+            file_name=it.path,
+            version=it.version,
+            status=it.status,
+            essay_id=it.slot,
+            current=it.upload_id in current,
+            bytes=it.size,
+            sha256=it.sha256,
+            received_at=it.received_at,
+        )
+        for it in found
+    ]
+
+
+@router.get("/{batch_id}/uploads/{upload_id}/raw", response_class=Response)
+def uploaded(
+    request: Request,
+    batch_id: BatchId,
+    upload_id: Annotated[str, Path(description="Id of the upload, from its receipt.")],
+    principal: Reader,
+) -> Response:
+    """Download any file that was handed in, also an excess or late one or an older version."""
+    with services_of(request).ledger.read() as tx:
+        visible_batch(tx, principal, batch_id)
+        found = next(
+            (it for it in tx.essays.uploads_of(batch_id) if it.upload_id == upload_id), None
+        )
+    if found is None:
+        raise ProblemError(ProblemCode.NOT_FOUND, "The batch has no upload of this id.")
+    return _handed_in(request, found, found.slot or found.status)
 
 
 @router.get("/{batch_id}/essays/{essay_id}/text", response_class=Response)
@@ -78,14 +120,14 @@ def report(
     return _download(_derived(request, key), f"{batch_id}-report.{form}", media_type)
 
 
-def download_name(slot: str, path: str) -> str:
-    """A name for a file that was handed in: its slot, then what is safe of its own name.
+def download_name(place: str, path: str) -> str:
+    """A name for a file that was handed in: its slot or status, then what is safe of its name.
 
     Marks that turn the direction of writing would let `exe.txt` be shown for `txt.exe`.
     """
     name = path.rsplit("/", 1)[-1]
     kept = "".join(it for it in name if unicodedata.category(it)[0] != "C")
-    return f"{slot}-{_RESERVED.sub('_', kept).strip(' .')[-_LONGEST_NAME:]}"
+    return f"{place}-{_RESERVED.sub('_', kept).strip(' .')[-_LONGEST_NAME:]}"
 
 
 def _essay(
@@ -107,8 +149,18 @@ def _derived(request: Request, key: str | None) -> bytes:
     return services_of(request).blobs.get(key, key.rsplit("/", 1)[-1])
 
 
-def _download(data: bytes, name: str, media_type: str = "application/octet-stream") -> Response:
+def _handed_in(request: Request, upload: Upload, place: str) -> Response:
+    # In pieces: files that are handed in may be large, and many may ask for one at once.
+    pieces = services_of(request).blobs.pieces(upload.blob_key, upload.sha256)
+    headers = {**_headers(download_name(place, upload.path)), "Content-Length": str(upload.size)}
+    return StreamingResponse(pieces, media_type="application/octet-stream", headers=headers)
+
+
+def _download(data: bytes, name: str, media_type: str) -> Response:
+    return Response(data, media_type=media_type, headers=_headers(name))
+
+
+def _headers(name: str) -> dict[str, str]:
     plain = _NOT_PLAIN.sub("_", name)
     disposition = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
-    headers = {"Content-Disposition": disposition, "Content-Security-Policy": _SANDBOX}
-    return Response(data, media_type=media_type, headers=headers)
+    return {"Content-Disposition": disposition, "Content-Security-Policy": _SANDBOX}

@@ -26,6 +26,7 @@ from huleedu_dagster.storage.port import BlobStoreError
 
 _MAX_ERRORS = 50
 _LONGEST_PLACE = 100
+_OWN_MESSAGE = "Value error, "
 _UNKNOWN = {
     UnknownBatchError: "There is no such batch.",
     UnknownEssayError: "The batch has no essay in this slot.",
@@ -98,12 +99,13 @@ def _fields(errors: Sequence[Any]) -> tuple[FieldError, ...]:
     # Place and message alone: what was sent may be a name or a text.
     return tuple(
         FieldError(
-            where=".".join(str(part) for part in it["loc"])[:_LONGEST_PLACE], message=it["msg"]
+            where=".".join(str(part) for part in it["loc"])[:_LONGEST_PLACE],
+            message=_sentence(it["msg"].removeprefix(_OWN_MESSAGE)),
         )
         for it in errors[:_MAX_ERRORS]
     )
 
 
-def _sentence(error: Exception) -> str:
+def _sentence(error: Exception | str) -> str:
     text = str(error)
     return f"{text[:1].upper()}{text[1:]}."

@@ -1,5 +1,8 @@
 """The route that takes files in."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Annotated, Any
 
 from anyio import CancelScope
@@ -8,13 +11,15 @@ from fastapi import APIRouter, Depends, Request, Response
 from starlette.requests import ClientDisconnect
 
 from huleedu_dagster.domain.access import Principal, Scope
-from huleedu_dagster.intake.authority import needs, services_of, visible_batch
+from huleedu_dagster.domain.ids import is_batch_id
+from huleedu_dagster.intake.authority import needs, sees, services_of
 from huleedu_dagster.intake.batches import IdempotencyKey
 from huleedu_dagster.intake.contracts import FilesTaken, FileStatus
 from huleedu_dagster.intake.door import CORRELATION_HEADER, FILES_PATH
 from huleedu_dagster.intake.idempotency import answer_once
 from huleedu_dagster.intake.multipart import (
     BadMultipartError,
+    MultipartEvent,
     MultipartLimits,
     MultipartTooLargeError,
     boundary_of,
@@ -30,8 +35,12 @@ from huleedu_dagster.intake.receiving import (
     spool_folder,
 )
 from huleedu_dagster.intake.services import Services
+from huleedu_dagster.ledger.batches import UnknownBatchError
+from huleedu_dagster.pipeline.intake import Submission
 
 router = APIRouter(tags=["files"])
+
+_SETTLE_SECONDS = 0.1
 
 Uploader = Annotated[Principal, Depends(needs(Scope.UPLOAD))]
 
@@ -51,6 +60,7 @@ _FORM: dict[str, Any] = {
                         },
                         FILES_FIELD: {
                             "type": "array",
+                            "minItems": 1,
                             "items": {"type": "string", "format": "binary"},
                             "description": "Essays; a file's name is its path in the batch.",
                         },
@@ -62,14 +72,14 @@ _FORM: dict[str, Any] = {
 }
 
 
-class _Submission:
-    """One request with files; its methods block."""
+class _Handover:
+    """One request with files; its methods block, where they do not say otherwise."""
 
     def __init__(self, request: Request, principal: Principal, key: str | None) -> None:
         self._request = request
         self._principal = principal
         self._key = key
-        self._batch_id = ""
+        self._submission: Submission | None = None
         self._files: IntakeTarget | None = None
         self._spool: SpoolTarget | None = None
 
@@ -80,13 +90,16 @@ class _Submission:
             UnknownBatchError: There is no such batch for this token.
         """
         services = services_of(self._request)
-        with services.ledger.read() as tx:
-            visible_batch(tx, self._principal, batch_id)
-        self._batch_id = batch_id
         # Without a header, the events of the files carry the id of their batch.
         correlation_id = self._request.headers.get(CORRELATION_HEADER)
         known = None if correlation_id is None else correlation_id.lower()
-        self._files = IntakeTarget(services.intake, batch_id, known)
+        if not is_batch_id(batch_id):
+            raise UnknownBatchError(batch_id)
+        submission = services.intake.submission(batch_id, correlation_id=known)
+        if not sees(self._principal, submission.batch):
+            raise UnknownBatchError(batch_id)
+        self._submission = submission
+        self._files = IntakeTarget(submission)
         if self._key is None:
             return self._files
         self._spool = SpoolTarget(spool_folder(services.settings.home))
@@ -94,20 +107,35 @@ class _Submission:
 
     def answer(self) -> Response:
         """Finish the request, or repeat what was answered to it before."""
-        request_hash = "" if self._spool is None else self._spool.request_hash(self._batch_id)
+        assert self._submission is not None
+        batch_id = self._submission.batch.batch_id
+        request_hash = "" if self._spool is None else self._spool.request_hash(batch_id)
         return answer_once(self._request, self._principal, self._key, request_hash, self._work)
+
+    def is_due(self) -> bool:
+        """Whether what came whole has waited long enough for its place; does not block."""
+        return self._submission is not None and self._submission.waits_longer_than(_SETTLE_SECONDS)
+
+    def settle(self) -> None:
+        """Give what came whole its place."""
+        if self._submission is not None:
+            self._submission.settle()
 
     def break_off(self) -> None:
         """Record the end of a request that ended too early; what came whole stays."""
-        if self._files is not None:
-            self._files.finish()
+        if self._submission is not None:
+            self._submission.finish()
 
     def close(self) -> None:
-        """Delete what was set aside."""
-        if self._spool is not None:
-            self._spool.close()
+        """Keep what came whole, and delete what was set aside."""
+        try:
+            self.settle()
+        finally:
+            if self._spool is not None:
+                self._spool.close()
 
     def _work(self) -> Response:
+        assert self._submission is not None
         assert self._files is not None
         if self._spool is not None:
             try:
@@ -116,8 +144,9 @@ class _Submission:
                 self._files.abandon()
         results = self._files.finish()
         refused = any(it.status is FileStatus.REFUSED for it in results)
+        taken = FilesTaken(batch_id=self._submission.batch.batch_id, files=tuple(results))
         return Response(
-            FilesTaken(batch_id=self._batch_id, files=tuple(results)).model_dump_json(),
+            taken.model_dump_json(),
             status_code=207 if refused else 201,
             media_type="application/json",
         )
@@ -138,18 +167,36 @@ async def files(request: Request, principal: Uploader, key: IdempotencyKey = Non
     """
     boundary = _boundary(request)
     await run_sync(request.app.state.pressure.check)
-    submission = _Submission(request, principal, key)
+    handover = _Handover(request, principal, key)
     body = read_multipart(request.stream(), boundary, _limits(services_of(request)))
     try:
         try:
-            await FormReader(submission.target).read(body)
+            await _read(handover, body)
         except (BadMultipartError, ClientDisconnect, ProblemError) as error:
-            await run_sync(submission.break_off)
+            await run_sync(handover.break_off)
             raise _told(error) from None
-        return await run_sync(submission.answer)
+        return await run_sync(handover.answer)
     finally:
         with CancelScope(shield=True):
-            await run_sync(submission.close)
+            await run_sync(handover.close)
+
+
+async def _read(handover: _Handover, body: AsyncIterator[MultipartEvent]) -> None:
+    # A slow sender's first file must not wait for its last one: the batch may close meanwhile.
+    watch = asyncio.create_task(_settle_now_and_then(handover))
+    try:
+        await FormReader(handover.target).read(body)
+    finally:
+        watch.cancel()
+        with suppress(asyncio.CancelledError):
+            await watch
+
+
+async def _settle_now_and_then(handover: _Handover) -> None:
+    while True:
+        await asyncio.sleep(_SETTLE_SECONDS)
+        if handover.is_due():
+            await run_sync(handover.settle)
 
 
 def _boundary(request: Request) -> bytes:

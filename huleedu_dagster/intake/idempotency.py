@@ -14,7 +14,6 @@ from huleedu_dagster.domain.access import Principal
 from huleedu_dagster.intake.authority import services_of
 from huleedu_dagster.intake.explain import explained
 from huleedu_dagster.intake.problems import (
-    FieldError,
     ProblemCode,
     ProblemError,
     problem_response,
@@ -23,11 +22,14 @@ from huleedu_dagster.intake.services import Services
 from huleedu_dagster.ledger.idempotency import (
     Begun,
     InFlight,
-    InvalidIdempotencyKeyError,
     Mismatch,
     New,
     Replay,
 )
+
+KEY_HEADER = "Idempotency-Key"
+KEY_PATTERN = "^[!-~](?:[ -~]{0,253}[!-~])?$"
+"""What a key is: printable ASCII, since other characters are different bytes to every client."""
 
 _ABANDONED_AFTER_SECONDS = 300.0
 _KEPT_HEADERS = ("content-type", "location")
@@ -46,13 +48,13 @@ def answer_once(
     Args:
         request: The request, for its route and services.
         principal: Whose key it is.
-        key: The key; without one, `work` is simply done.
+        key: The key, as `KEY_PATTERN` has it; without one, `work` is simply done.
         request_hash: Hash of what the request asks for, hexadecimal.
         work: Does it and gives the answer. What it raises is stored as an answer where it is the
             caller's mistake; otherwise the key is given back.
 
     Raises:
-        ProblemError: The key is malformed, in use, or belongs to another request.
+        ProblemError: The key is in use, or belongs to another request.
         sqlalchemy.exc.SQLAlchemyError: The ledger cannot be reached.
     """
     if key is None:
@@ -73,18 +75,14 @@ def answer_once(
 def _begin(
     services: Services, principal: Principal, key: str, route: str, request_hash: str
 ) -> Begun:
-    try:
-        with services.ledger.write() as tx:
-            return tx.idempotency.begin(
-                principal.token_id,
-                key,
-                route=route,
-                request_hash=request_hash,
-                abandoned_after=_ABANDONED_AFTER_SECONDS,
-            )
-    except InvalidIdempotencyKeyError as error:
-        errors = (FieldError(where="header.Idempotency-Key", message=str(error)),)
-        raise ProblemError(ProblemCode.INVALID_REQUEST, errors=errors) from None
+    with services.ledger.write() as tx:
+        return tx.idempotency.begin(
+            principal.token_id,
+            key,
+            route=route,
+            request_hash=request_hash,
+            abandoned_after=_ABANDONED_AFTER_SECONDS,
+        )
 
 
 def _first(

@@ -17,6 +17,9 @@ class IntakeLimits:
         max_files: Files of one request.
         max_concurrent: Requests that are worked on at the same time; as many with files and as
             many others, so that slow uploads keep nobody from looking.
+        max_streams: Requests that are answered with a stream of events at the same time.
+        requests_per_minute: Requests of one token.
+        failures_per_minute: Requests of one address with tokens that are not valid.
         max_pending: Essays waiting for an outcome, above which nothing new is taken in.
         idle_seconds: How long the next bytes of a body may take to come, seconds.
         retry_seconds: What an answer with 429 or 503 asks the client to wait, whole seconds.
@@ -28,6 +31,9 @@ class IntakeLimits:
     max_file_bytes: int = 50_000_000
     max_files: int = 500
     max_concurrent: int = 64
+    max_streams: int = 100
+    requests_per_minute: int = 1_200
+    failures_per_minute: int = 30
     max_pending: int = 5_000
     idle_seconds: float = 60.0
     retry_seconds: int = 5
@@ -42,6 +48,9 @@ class IntakeLimits:
             max_file_bytes=settings.max_upload_bytes,
             max_files=settings.intake_max_files,
             max_concurrent=settings.intake_max_concurrent,
+            max_streams=settings.intake_max_streams,
+            requests_per_minute=settings.intake_requests_per_minute,
+            failures_per_minute=settings.intake_failures_per_minute,
             max_pending=settings.intake_max_pending,
             idle_seconds=settings.intake_idle_seconds,
             retry_seconds=settings.intake_retry_seconds,

@@ -6,6 +6,7 @@ quotation marks, since it cannot be told from a name that was so from the start.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
@@ -46,7 +47,7 @@ class Disposition:
 def disposition(value: bytes) -> Disposition:
     """Read the value of a Content-Disposition header.
 
-    `filename*` (RFC 6266) wins over `filename`, unless it breaks its grammar.
+    `filename*` (RFC 6266) wins over `filename`, unless it cannot be decoded.
 
     Raises:
         BadHeaderError: It is not `form-data` with a name, or breaks its grammar.
@@ -54,12 +55,7 @@ def disposition(value: bytes) -> Disposition:
     kind, found = parameters(_decoded(value))
     if kind != "form-data" or "name" not in found:
         raise BadHeaderError("the Content-Disposition of a part is not form-data with a name")
-    filename = _extended(found.get("filename*", ""))
-    if filename is None:
-        filename = found.get("filename")
-    if filename is None and any(it.startswith("filename*") for it in found):
-        # Not taken for a field without a file: its sender meant a file.
-        raise BadHeaderError("the extended name of a file breaks RFC 8187")
+    filename = _filename(found)
     return Disposition(found["name"], None if filename is None else _without_folder(filename))
 
 
@@ -97,14 +93,20 @@ def _unescaped(quoted: str) -> str:
     return quoted if _FULL_WINDOWS_PATH.match(quoted) else _ESCAPED.sub(r"\1", quoted)
 
 
-def _extended(value: str) -> str | None:
-    match = _EXTENDED.fullmatch(value)
+def _filename(found: Mapping[str, str]) -> str | None:
+    plain = found.get("filename")
+    match = _EXTENDED.fullmatch(found.get("filename*", ""))
     if match is None:
-        return None
+        if plain is None and any(it.startswith("filename*") for it in found):
+            # Not taken for a field without a file: its sender meant a file.
+            raise BadHeaderError("the extended name of a file breaks RFC 8187")
+        return plain
+    encoded = unquote_to_bytes(match[2])
     try:
-        return unquote_to_bytes(match[2]).decode(match[1])
+        return encoded.decode(match[1])
     except UnicodeDecodeError:
-        return None
+        # Of another charset than it says.
+        return encoded.decode("latin-1") if plain is None else plain
 
 
 def _without_folder(filename: str) -> str:

@@ -21,6 +21,7 @@ class ProblemCode(StrEnum):
     MALFORMED_REQUEST = "MALFORMED_REQUEST"
     NOT_AUTHENTICATED = "NOT_AUTHENTICATED"
     NOT_ALLOWED = "NOT_ALLOWED"
+    CSRF_FAILED = "CSRF_FAILED"
     NOT_FOUND = "NOT_FOUND"
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
     REQUEST_TIMEOUT = "REQUEST_TIMEOUT"
@@ -34,6 +35,7 @@ class ProblemCode(StrEnum):
     INVALID_REQUEST = "INVALID_REQUEST"
     IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
     TOO_MANY_REQUESTS = "TOO_MANY_REQUESTS"
+    TOO_MANY_FAILURES = "TOO_MANY_FAILURES"
     TOO_MUCH_PENDING = "TOO_MUCH_PENDING"
     INTERNAL_ERROR = "INTERNAL_ERROR"
     RESULT_DAMAGED = "RESULT_DAMAGED"
@@ -69,6 +71,11 @@ KINDS: dict[ProblemCode, Kind] = {
         HTTPStatus.FORBIDDEN,
         "The token does not allow this.",
         "Use a token with the scope that is named, or ask an operator for one.",
+    ),
+    ProblemCode.CSRF_FAILED: Kind(
+        HTTPStatus.FORBIDDEN,
+        "The request does not come from a page of this session.",
+        "Load the page again and repeat what you did; programs send a token instead of a cookie.",
     ),
     ProblemCode.NOT_FOUND: Kind(
         HTTPStatus.NOT_FOUND,
@@ -134,6 +141,11 @@ KINDS: dict[ProblemCode, Kind] = {
         HTTPStatus.TOO_MANY_REQUESTS,
         "Too many requests are being worked on.",
         "Wait as long as the header Retry-After says and send it again.",
+    ),
+    ProblemCode.TOO_MANY_FAILURES: Kind(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "Too many tokens were tried that are not valid.",
+        "Wait as long as the header Retry-After says, and ask an operator for a new token.",
     ),
     ProblemCode.TOO_MUCH_PENDING: Kind(
         HTTPStatus.TOO_MANY_REQUESTS,
@@ -235,11 +247,17 @@ class ProblemError(HTTPException):
         self.errors = errors
 
 
+def as_problem(error: HTTPException) -> ProblemError:
+    """The error as a problem; a plain `HTTPException` gets the code of its status."""
+    if isinstance(error, ProblemError):
+        return error
+    code = _BY_STATUS.get(error.status_code, ProblemCode.INTERNAL_ERROR)
+    return ProblemError(code, headers=error.headers)
+
+
 def problem_response(error: HTTPException, correlation_id: str) -> Response:
-    """The answer that tells about `error`; a plain `HTTPException` gets the code of its status."""
-    if not isinstance(error, ProblemError):
-        code = _BY_STATUS.get(error.status_code, ProblemCode.INTERNAL_ERROR)
-        error = ProblemError(code, headers=error.headers)
+    """The answer that tells about `error`."""
+    error = as_problem(error)
     kind = KINDS[error.code]
     problem = Problem(
         type=f"urn:huleedu:problem:{error.code.lower().replace('_', '-')}",

@@ -1,16 +1,16 @@
 """Files of one request on their way in: each is kept or refused by itself.
 
-A file that came whole is kept at once, so a request that breaks off loses only the file it broke
-off in; sent again, what is kept already is unchanged. A request with an Idempotency-Key is set
+A file that came whole is kept, so a request that breaks off loses only the file it broke off in;
+sent again, what is kept already is unchanged. A request with an Idempotency-Key is set
 aside first, since only its last byte tells whether it is the request that it says it is.
 """
 
 import hashlib
-import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import starmap
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -22,7 +22,7 @@ from huleedu_dagster.domain.outcomes import Code, explain
 from huleedu_dagster.intake.contracts import FileResult, FileStatus
 from huleedu_dagster.intake.multipart import MultipartEvent, PartBegin, PartData
 from huleedu_dagster.intake.problems import FieldError, ProblemCode, ProblemError
-from huleedu_dagster.pipeline.intake import FileUpload, Intake, Receipt
+from huleedu_dagster.pipeline.intake import FileUpload, Receipt, Submission
 
 BATCH_FIELD = "batch_id"
 FILES_FIELD = "files"
@@ -54,17 +54,15 @@ class Target(Protocol):
 class IntakeTarget:
     """Hands files in to a batch.
 
-    Attributes:
-        receipts: What was kept.
-        results: What became of each file, in order.
+    Args:
+        submission: What they become part of.
     """
 
-    def __init__(self, intake: Intake, batch_id: str, correlation_id: str | None) -> None:
-        self.receipts: list[Receipt] = []
-        self.results: list[FileResult] = []
-        self._intake = intake
-        self._batch_id = batch_id
-        self._correlation_id = correlation_id
+    def __init__(self, submission: Submission) -> None:
+        self._submission = submission
+        # `None` stands for a file that is kept; its receipt comes with others of its group.
+        self._results: list[FileResult | None] = []
+        self._names: list[str] = []
         self._stack = ExitStack()
         self._name = ""
         self._upload: FileUpload | None = None
@@ -83,8 +81,7 @@ class IntakeTarget:
             message = "Hidden files and litter of an operating system are left out."
             self._tell(FileStatus.IGNORED, message=message)
             return
-        upload = self._intake.upload(self._batch_id, path, correlation_id=self._correlation_id)
-        self._upload = self._stack.enter_context(upload)
+        self._upload = self._stack.enter_context(self._submission.upload(path))
 
     def write(self, data: bytes) -> None:
         """See `Target.write`."""
@@ -92,13 +89,15 @@ class IntakeTarget:
             self._upload.write(data)
 
     def end(self, *, too_large: bool) -> None:
-        """See `Target.end`; the receipt is given here."""
+        """See `Target.end`."""
         if self._upload is not None:
             if too_large:
                 text = explain(Code.TOO_LARGE).text
                 self._tell(FileStatus.REFUSED, code=Code.TOO_LARGE, message=text)
             else:
-                self._keep(self._upload.finish())
+                self._upload.keep()
+                self._names.append(self._name)
+                self._results.append(None)
         self.abandon()
 
     def abandon(self) -> None:
@@ -108,30 +107,26 @@ class IntakeTarget:
 
     def finish(self) -> list[FileResult]:
         """Record that the request handed in its last file; gives what became of each."""
-        if self.receipts:
-            self._intake.finish_request(
-                self._batch_id, self.receipts, correlation_id=self._correlation_id
-            )
-        return self.results
-
-    def _keep(self, receipt: Receipt) -> None:
-        self.receipts.append(receipt)
-        self.results.append(
-            FileResult(
-                file_name=self._name,
-                status=FileStatus(receipt.status),
-                upload_id=receipt.upload_id,
-                sha256=receipt.sha256,
-                bytes=receipt.size,
-                received_at=receipt.received_at,
-                essay_id=receipt.slot,
-            )
-        )
+        self._submission.finish()
+        receipts = starmap(_result, zip(self._names, self._submission.receipts, strict=True))
+        return [next(receipts) if it is None else it for it in self._results]
 
     def _tell(self, status: FileStatus, *, message: str, code: str | None = None) -> None:
-        self.results.append(
+        self._results.append(
             FileResult(file_name=self._name, status=status, code=code, message=message)
         )
+
+
+def _result(name: str, receipt: Receipt) -> FileResult:
+    return FileResult(
+        file_name=name,
+        status=FileStatus(receipt.status),
+        upload_id=receipt.upload_id,
+        sha256=receipt.sha256,
+        bytes=receipt.size,
+        received_at=receipt.received_at,
+        essay_id=receipt.slot,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,16 +201,6 @@ class SpoolTarget:
 def spool_folder(home: Path) -> Path:
     """Where requests of an installation are set aside."""
     return home / "spool"
-
-
-def clear_spool(home: Path) -> None:
-    """Delete what requests left that were set aside when the process was killed.
-
-    Raises:
-        OSError: The folder cannot be changed.
-    """
-    if spool_folder(home).exists():
-        shutil.rmtree(spool_folder(home))
 
 
 class FormReader:

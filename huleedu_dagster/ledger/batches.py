@@ -66,13 +66,26 @@ class BatchRows(Rows):
 
     def all(self) -> list[Batch]:
         """Every batch, the latest first."""
-        order = (batches.c.registered_at.desc(), batches.c.batch_id)
-        return self._select(sa.select(batches).order_by(*order))
+        return self.page()
 
     def of_owner(self, owner: str) -> list[Batch]:
         """The batches that a token registered, the latest first."""
-        order = (batches.c.registered_at.desc(), batches.c.batch_id)
-        return self._select(sa.select(batches).where(batches.c.owner == owner).order_by(*order))
+        return self.page(owner=owner)
+
+    def page(
+        self, *, owner: str | None = None, limit: int | None = None, offset: int = 0
+    ) -> list[Batch]:
+        """Some of the batches, the latest first.
+
+        Args:
+            owner: Id of the token that registered them; any if `None`.
+            limit: How many at most; all if `None`.
+            offset: How many of the latest are left out.
+        """
+        query = sa.select(batches).order_by(batches.c.registered_at.desc(), batches.c.batch_id)
+        if owner is not None:
+            query = query.where(batches.c.owner == owner)
+        return self._select(query.limit(limit).offset(offset))
 
     def open(self) -> list[Batch]:
         """Batches that still take essays."""

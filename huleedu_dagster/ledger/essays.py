@@ -1,6 +1,6 @@
 """Uploads, the slots they fill and the versions of an essay."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -25,41 +25,70 @@ class EssayRows(Rows):
         row = self.connection.execute(query).mappings().one_or_none()
         return None if row is None else _upload(row)
 
-    def add_upload(self, upload: Upload) -> None:
-        """Record a received file.
+    def latest_uploads(self, batch_id: str, paths: Collection[str]) -> dict[str, Upload]:
+        """The last versions received under these paths, by path."""
+        query = (
+            sa.select(uploads)
+            .where(uploads.c.batch_id == batch_id, uploads.c.path.in_(paths))
+            .order_by(uploads.c.version)
+        )
+        rows = self.connection.execute(query).mappings()
+        return {it.path: it for it in map(_upload, rows)}
+
+    def latest_hashes(self, batch_id: str) -> dict[str, str]:
+        """The hash of the last version received under each path of a batch."""
+        query = (
+            sa.select(uploads.c.path, uploads.c.sha256)
+            .where(uploads.c.batch_id == batch_id)
+            .order_by(uploads.c.version)
+        )
+        return {row.path: row.sha256 for row in self.connection.execute(query)}
+
+    def add_uploads(self, received: Sequence[Upload]) -> None:
+        """Record received files.
 
         Raises:
-            sqlalchemy.exc.IntegrityError: This version of this path is recorded already.
+            sqlalchemy.exc.IntegrityError: A version of a path is recorded already.
         """
-        row = {name: getattr(upload, name) for name in uploads.c.keys()}  # noqa: SIM118
-        self.connection.execute(sa.insert(uploads).values(**row))
+        names = uploads.c.keys()
+        rows = [{name: getattr(it, name) for name in names} for it in received]
+        self.connection.execute(sa.insert(uploads), rows)
 
     def slot_of(self, batch_id: str, path: str) -> str | None:
         """The slot a path holds, `None` if it has none."""
         query = sa.select(essays.c.slot).where(essays.c.batch_id == batch_id, essays.c.path == path)
         return self.connection.execute(query).scalar_one_or_none()
 
+    def slots_of(self, batch_id: str, paths: Collection[str]) -> dict[str, str]:
+        """The slots that these paths hold, by path."""
+        query = sa.select(essays.c.path, essays.c.slot).where(
+            essays.c.batch_id == batch_id, essays.c.path.in_(paths)
+        )
+        return {row.path: row.slot for row in self.connection.execute(query)}
+
     def count(self, batch_id: str) -> int:
         """Number of slots taken."""
         query = sa.select(sa.func.count()).where(essays.c.batch_id == batch_id)
         return self.connection.execute(query).scalar_one()
 
-    def fill_slot(self, upload: Upload) -> None:
-        """Make `upload` the first version of the essay in its slot.
+    def fill_slots(self, received: Sequence[Upload]) -> None:
+        """Make each of these uploads the first version of the essay in its slot.
 
         Raises:
-            sqlalchemy.exc.IntegrityError: The slot or the path is taken.
+            sqlalchemy.exc.IntegrityError: A slot or a path is taken.
         """
-        self.connection.execute(
-            sa.insert(essays).values(
-                batch_id=upload.batch_id,
-                slot=upload.slot,
-                path=upload.path,
-                upload_id=upload.upload_id,
-                pending=True,
-                due=True,
-            )
-        )
+        rows = [
+            {
+                "batch_id": it.batch_id,
+                "slot": it.slot,
+                "path": it.path,
+                "upload_id": it.upload_id,
+                "pending": True,
+                "due": True,
+            }
+            for it in received
+        ]
+        self.connection.execute(sa.insert(essays), rows)
 
     def replace_version(self, upload: Upload) -> None:
         """Make `upload` the current version of the essay in its slot."""
@@ -79,7 +108,7 @@ class EssayRows(Rows):
 
     def give_up(self, batch_id: str, slot: str) -> None:
         """Note that nothing more is to be done about a slot by itself."""
-        self._update(batch_id, slot, pending=False, due=False)
+        self._update(batch_id, slot, pending=False, due=False, reprocess=None)
 
     def wait_again(self, batch_id: str, slot: str) -> None:
         """Let a slot wait for an outcome again."""
@@ -90,14 +119,34 @@ class EssayRows(Rows):
         # Another generation, so that the run has another key than the one that did the work.
         self._update(batch_id, slot, due=True, generation=essays.c.generation + 1)
 
+    def ask_again(self, batch_id: str, slot: str) -> None:
+        """Let what is stored of a slot be worked over again; its outcome stays what it is."""
+        following = essays.c.generation + 1
+        self._update(
+            batch_id, slot, due=True, attempts=0, generation=following, reprocess=following
+        )
+
+    def end_reprocessing(self, essay: Essay) -> None:
+        """Note that an essay was worked over, unless somebody asked once more meanwhile."""
+        self.connection.execute(
+            sa.update(essays)
+            .where(essays.c.batch_id == essay.upload.batch_id, essays.c.slot == essay.slot)
+            .where(essays.c.reprocess == essay.reprocess)
+            .values(reprocess=None)
+        )
+
     def mark_shown(self, batch_id: str, slots: Collection[str]) -> None:
-        """Note that Dagster shows the results of these slots, those without outcome left out."""
+        """Note that Dagster shows the results of these slots.
+
+        Those without outcome are left out, and those that are yet to be worked over again.
+        """
         self.connection.execute(
             sa.update(essays)
             .where(
                 essays.c.batch_id == batch_id,
                 essays.c.slot.in_(slots),
                 essays.c.pending.is_(sa.false()),
+                essays.c.reprocess.is_(None),
             )
             .values(due=False)
         )
@@ -169,7 +218,7 @@ class EssayRows(Rows):
         order: sa.ColumnElement[Any] | None = None,
         limit: int | None = None,
     ) -> list[Essay]:
-        names = ("slot", "pending", "due", "attempts", "generation")
+        names = ("slot", "pending", "due", "attempts", "generation", "reprocess")
         columns = [essays.c[name] for name in names]
         query = (
             sa.select(uploads, *(column.label(f"essay_{column.name}") for column in columns))
@@ -186,6 +235,7 @@ class EssayRows(Rows):
                 due=row["essay_due"],
                 attempts=row["essay_attempts"],
                 generation=row["essay_generation"],
+                reprocess=row["essay_reprocess"],
             )
             for row in self.connection.execute(query).mappings()
         ]

@@ -24,6 +24,7 @@ from huleedu_dagster.ledger.idempotency import IdempotencyRows
 from huleedu_dagster.ledger.inbox import InboxRows
 from huleedu_dagster.ledger.outbox import OutboxRows
 from huleedu_dagster.ledger.outcomes import OutcomeRows
+from huleedu_dagster.ledger.progress import ProgressRows
 from huleedu_dagster.ledger.relays import RelayRows
 from huleedu_dagster.ledger.results import ResultRows
 from huleedu_dagster.ledger.tokens import TokenRows
@@ -93,6 +94,11 @@ class Transaction:
         """How far relays have come in the outbox."""
         return RelayRows(self.connection, self.now)
 
+    @cached_property
+    def progress(self) -> ProgressRows:
+        """Whether a batch changed, told cheaply."""
+        return ProgressRows(self.connection, self.now)
+
 
 class Ledger:
     """The ledger of one installation.
@@ -117,7 +123,9 @@ class Ledger:
         with self._engine.connect() as raw:
             connection = raw.execution_options(huleedu_write=True)
             with connection.begin():
-                yield Transaction(connection, self._clock())
+                transaction = Transaction(connection, self._clock())
+                yield transaction
+                transaction.outbox.write()
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
@@ -165,14 +173,24 @@ class Ledger:
 def _create_engine(url: str) -> sa.Engine:
     parsed = sa.make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        return sa.create_engine(
+        engine = sa.create_engine(
             parsed, pool_pre_ping=True, pool_size=5, max_overflow=5, hide_parameters=True
         )
+        sa.event.listen(engine, "connect", _configure_postgres)
+        return engine
     # Parameters are file names and word lists; an error's text ends in Dagster's ticks.
     engine = sa.create_engine(parsed, hide_parameters=True)
     sa.event.listen(engine, "connect", _configure_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _configure_postgres(connection: object, _record: object) -> None:
+    # As patient as with SQLite: a lock that a stuck process holds is an error, not a standstill.
+    cursor = connection.cursor()  # type: ignore[attr-defined]
+    cursor.execute(f"SET lock_timeout = {_BUSY_TIMEOUT_MS}")
+    cursor.close()
+    connection.commit()  # type: ignore[attr-defined]
 
 
 def _configure_sqlite(connection: object, _record: object) -> None:

@@ -42,7 +42,7 @@ class OutcomeRows(Rows):
         return self._point(record) or written
 
     def current(self, batch_id: str, slot: str | None = None) -> list[StageRecord]:
-        """The current outcomes of a batch or of one slot, by slot and stage."""
+        """The current outcomes of a batch or of one slot, by slot and name of the stage."""
         query = (
             sa.select(stage_outcomes)
             .join(
@@ -50,7 +50,7 @@ class OutcomeRows(Rows):
                 current_outcomes.c.outcome_id == stage_outcomes.c.outcome_id,
             )
             .where(current_outcomes.c.batch_id == batch_id)
-            .order_by(stage_outcomes.c.slot)
+            .order_by(stage_outcomes.c.slot, stage_outcomes.c.stage)
         )
         if slot is not None:
             query = query.where(current_outcomes.c.slot == slot)

@@ -77,7 +77,10 @@ class Essay:
 
     Attributes:
         pending: The current upload has no outcome under any key.
-        due: A run has something to do: compute what is pending, or tell Dagster what is done.
+        due: A run has something to do: compute what is pending or asked for again, or tell Dagster
+            what is done.
+        reprocess: The generation in which somebody asked to have what is stored worked over again;
+            `None` when nobody did.
     """
 
     upload: Upload
@@ -86,6 +89,7 @@ class Essay:
     due: bool
     attempts: int
     generation: int
+    reprocess: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What all groups of rows share: a connection, a moment, and inserts that a repeat leaves alone."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,8 +21,14 @@ class Rows:
         Returns:
             Whether the row is new.
         """
-        if self.connection.dialect.name == "postgresql":
-            statement: Any = postgresql.insert(table).values(**values).on_conflict_do_nothing()
-        else:
-            statement = sqlite.insert(table).values(**values).on_conflict_do_nothing()
+        statement = self._insert_new(table).values(**values)
         return self.connection.execute(statement).rowcount == 1
+
+    def insert_all_new(self, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows of the same columns, in order, but for those that are there already."""
+        self.connection.execute(self._insert_new(table), rows)
+
+    def _insert_new(self, table: sa.Table) -> Any:
+        if self.connection.dialect.name == "postgresql":
+            return postgresql.insert(table).on_conflict_do_nothing()
+        return sqlite.insert(table).on_conflict_do_nothing()

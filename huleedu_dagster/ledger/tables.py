@@ -107,6 +107,7 @@ essays = sa.Table(
     sa.Column("due", sa.Boolean, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("generation", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("reprocess", sa.Integer),
     sa.PrimaryKeyConstraint("batch_id", "slot"),
     sa.UniqueConstraint("batch_id", "path"),
     sa.Index(None, "due", "batch_id"),

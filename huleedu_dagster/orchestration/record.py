@@ -1,4 +1,4 @@
-"""What a running `huleedu up` tells others on this home: its port, and its processes."""
+"""What a running `huleedu up` tells others on this home: its ports, and its processes."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -16,11 +16,13 @@ class ServerRecord:
     Attributes:
         pid: The supervisor.
         port: Port of the pages.
+        intake_port: Port of the intake.
         groups: Process groups that were started.
     """
 
     pid: int
     port: int
+    intake_port: int
     groups: tuple[int, ...]
 
     def write(self, settings: Settings) -> None:
@@ -42,6 +44,8 @@ class ServerRecord:
             return cls(
                 pid=int(found["pid"]),
                 port=int(found["port"]),
+                # An `up` of before the intake may have been killed.
+                intake_port=int(found.get("intake_port", 0)),
                 groups=tuple(int(it) for it in found["groups"]),
             )
         except (OSError, ValueError, KeyError, TypeError):

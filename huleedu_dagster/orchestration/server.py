@@ -60,7 +60,7 @@ class Listener(Protocol):
         ...
 
     def up(self, url: str, seconds: float) -> None:
-        """All is ready; people find it at `url`."""
+        """All is ready; Dagster's pages are at `url`."""
         ...
 
     def stopping(self) -> None:
@@ -96,8 +96,8 @@ class Server:
 
     Attributes:
         settings: The installation.
-        port: Port of the pages on this machine.
-        intake_port: Port of the intake on this machine.
+        port: Port of Dagster's pages on this machine.
+        intake_port: Port of the intake, with the pages for teachers, on this machine.
         listener: Is told how the start goes.
     """
 
@@ -110,7 +110,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Address of the pages."""
+        """Address of Dagster's pages."""
         return f"http://{HOST}:{self.port}"
 
     def run(self) -> None:
@@ -195,12 +195,14 @@ class Server:
             **os.environ,
             "HULEEDU_HOME": str(self.settings.home),
             "DAGSTER_HOME": str(self.settings.dagster_folder),
+            "HULEEDU_DAGSTER_URL": self.settings.dagster_url or self.url,
         }
         child = Child.start(name, program, environment=environment, logs=self._logs)
         self._children.append(child)
         ServerRecord(
             pid=os.getpid(),
             port=self.port,
+            intake_port=self.intake_port,
             groups=tuple(it.process.pid for it in self._children),
         ).write(self.settings)
         return child
@@ -296,7 +298,8 @@ def _daemon(workspace: Path) -> list[str]:
 
 
 def _intake(port: int) -> list[str]:
-    return [*python_module("huleedu_dagster.intake"), "--host", HOST, "--port", str(port)]
+    program = python_module("huleedu_dagster.intake")
+    return [*program, "--embedded", "--host", HOST, "--port", str(port)]
 
 
 def _write_workspace(settings: Settings, code_port: int) -> Path:

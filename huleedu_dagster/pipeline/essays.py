@@ -5,7 +5,7 @@ from what is returned here.
 """
 
 import time
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass
 
 from huleedu_dagster.domain.ids import BATCH_LEVEL
@@ -114,17 +114,26 @@ class EssayPipeline:
         stages_computed = frozenset(it.stage for it in computed)
         return EssayResult(essay.slot, work.records, stages_computed, duration_ms)
 
-    def mark_shown(self, batch_id: str, slots: Collection[str]) -> None:
+    def mark_shown(
+        self, batch_id: str, slots: Collection[str], reprocessed: Iterable[Essay] = ()
+    ) -> None:
         """Note that Dagster has stored the events of all stages of these slots.
 
         Called after the events, so that a crash in between leaves the slots due: the next run
         emits what is done without computing it.
+
+        Args:
+            batch_id: Their batch.
+            slots: The slots.
+            reprocessed: Those of them that were worked over, as they were before that.
 
         Raises:
             sqlalchemy.exc.SQLAlchemyError: The ledger cannot be reached.
         """
         if slots:
             with self.ledger.write() as tx:
+                for essay in reprocessed:
+                    tx.essays.end_reprocessing(essay)
                 tx.essays.mark_shown(batch_id, slots)
 
     def stored(self, essay: Essay) -> EssayResult:

@@ -4,6 +4,7 @@ A file is left where it is. It is taken in again only when its size or times cha
 is known from the ledger, so nothing about files is kept in Dagster.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from huleedu_dagster.domain.completeness import ClosedBy
 from huleedu_dagster.domain.ids import InvalidIdError, essay_path, is_batch_id, is_ignored_path
 from huleedu_dagster.domain.keys import hash_of
 from huleedu_dagster.domain.registration import BatchSettings
-from huleedu_dagster.pipeline.intake import Intake, Receipt
+from huleedu_dagster.pipeline.intake import Intake, Submission
 from huleedu_dagster.pipeline.lifecycle import close, register
 from huleedu_dagster.pipeline.sources import (
     UnreadableFileError,
@@ -106,20 +107,31 @@ class Inbox:
         new = [path for path in files if known.get(_name(path, folder)) != _signature(path)]
         settled = [path for path in new if self._is_settled(path, now)]
         found = Sweep(waiting=len(new) - len(settled), unreadable=unnamed)
-        receipts: list[Receipt] = []
-        for path in settled:
-            if found.taken >= limit:
-                found += Sweep(waiting=1)
-                continue
-            looked, taken = self._take(batch_id, path, folder)
-            found += looked
-            receipts += taken
-        if receipts:
-            self.intake.finish_request(batch_id, receipts)
+        if settled:
+            found += self._take_in(batch_id, folder, settled, limit)
         if found.waiting:
             self._keep_open(batch_id)
         elif complete:
             self._close_once(batch_id, folder, known)
+        return found
+
+    def _take_in(self, batch_id: str, folder: Path, paths: Sequence[Path], limit: int) -> Sweep:
+        found = Sweep()
+        taken: dict[str, str] = {}
+        with self.intake.submission(batch_id) as submission:
+            for path in paths:
+                if found.taken >= limit:
+                    found += Sweep(waiting=1)
+                    continue
+                signature = _signature(path)
+                looked = self._take(submission, path, _name(path, folder), signature)
+                found += looked
+                if looked.taken:
+                    taken[_name(path, folder)] = signature
+        # Only now are they promised; what is not remembered is looked at again.
+        with self.intake.ledger.write() as tx:
+            for name, signature in taken.items():
+                tx.inbox.remember(batch_id, name, signature)
         return found
 
     def _keep_open(self, batch_id: str) -> None:
@@ -138,32 +150,25 @@ class Inbox:
         with self.intake.ledger.write() as tx:
             tx.inbox.remember(batch_id, COMPLETE_FILE, marker)
 
-    def _take(self, batch_id: str, path: Path, folder: Path) -> tuple[Sweep, list[Receipt]]:
-        name = _name(path, folder)
-        signature = _signature(path)
-        receipts: list[Receipt] = []
+    def _take(self, submission: Submission, path: Path, name: str, signature: str) -> Sweep:
         unreadable = 0
         try:
             members = archive_members(path, max_bytes=self.max_bytes, prefix=f"{name}/")
             sources = [file_source(path, name)] if members is None else members
         except UnreadableFileError:
-            return Sweep(unreadable=1), receipts
+            return Sweep(unreadable=1)
         for source in sources:
             try:
                 data = source.read() if source.size <= self.max_bytes else None
             except UnreadableFileError:
                 data = None
             if _signature(path) != signature:
-                return Sweep(waiting=1), receipts
+                return Sweep(waiting=1)
             if data is None:
                 unreadable += 1
             else:
-                receipts.append(self.intake.receive(batch_id, source.path, data))
-        if unreadable:
-            return Sweep(unreadable=unreadable), receipts
-        with self.intake.ledger.write() as tx:
-            tx.inbox.remember(batch_id, name, signature)
-        return Sweep(taken=1), receipts
+                submission.receive(source.path, data)
+        return Sweep(unreadable=unreadable) if unreadable else Sweep(taken=1)
 
     def _is_settled(self, path: Path, now: datetime) -> bool:
         try:

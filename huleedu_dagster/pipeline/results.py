@@ -117,7 +117,7 @@ def report_fingerprint(facts: BatchFacts) -> str:
 
     The misspellings it lists follow from the results whose versions the manifest holds.
     """
-    return hash_of([reported_view(facts).model_dump(mode="json"), _fingerprint(facts)])
+    return hash_of([told_in_report(reported_view(facts)), _fingerprint(facts)])
 
 
 def reported_view(facts: BatchFacts) -> BatchView:
@@ -126,6 +126,11 @@ def reported_view(facts: BatchFacts) -> BatchView:
     facts = replace(facts, dead_letters=letters)
     end = facts.settled_at or facts.batch.registration.registered_at
     return batch_view(facts, end, reported=True)
+
+
+def told_in_report(view: BatchView) -> dict[str, Any]:
+    """What a report tells of a batch: in one that is settled, nothing waits."""
+    return view.model_dump(mode="json", exclude={"waiting_since"})
 
 
 def manifest_of(facts: BatchFacts) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from huleedu_dagster.domain.completeness import (
     BatchStatus,
@@ -66,6 +66,9 @@ class BatchView(BaseModel):
     missing: int
     excess: int
     waived: int
+    waiting_since: datetime | None = Field(
+        description="When the file that waits longest for its outcome was received."
+    )
     duration_seconds: float
     essays: tuple[EssayView, ...]
 
@@ -142,6 +145,17 @@ class BatchFacts:
         return max(moment for moment in moments if moment is not None)
 
     @property
+    def waiting_since(self) -> datetime | None:
+        """When the current upload of the essay that waits longest was received, or `None`."""
+        waiting = [it for it in self.essays if self.outcome(it) is EssayOutcome.PENDING]
+        return min((it.upload.received_at for it in waiting), default=None)
+
+    @property
+    def reprocessing(self) -> bool:
+        """Whether somebody asked to have essays worked over again and that is not done yet."""
+        return any(it.reprocess is not None for it in self.essays)
+
+    @property
     def closing_work_failed(self) -> bool:
         """Whether manifest, report or release became a dead letter."""
         return BATCH_LEVEL in self.dead_letters
@@ -180,6 +194,7 @@ def batch_view(facts: BatchFacts, now: datetime, *, reported: bool | None = None
         missing=len(completeness.missing),
         excess=len(facts.unplaced),
         waived=len(completeness.waived),
+        waiting_since=facts.waiting_since,
         duration_seconds=round(duration, 3),
         essays=tuple(lines),
     )

@@ -1,24 +1,17 @@
 """Reading the outbox as it grows: in order, and without losing what becomes visible late.
 
-On Postgres a sequence number is taken before its transaction commits. Of two writers at the same
-time the later number may be seen first, and a reader that went past it would never see the other.
-So nothing behind a missing number is read until it is older than `GAP_SECONDS`: by then the number
-is either there or will never be (a writer rolled back, or found its event recorded already). This
-holds as long as no transaction of the ledger takes longer than half of it and the clocks of the
-machines agree to a few seconds. SQLite lets one writer in at a time: a missing number stays
-missing, and nobody waits for it.
+Numbers of the outbox become visible in their order (see `huleedu_dagster.ledger.outbox`), so one
+that is missing stays missing, and nobody waits for it.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TypeVar
 
 from huleedu_dagster.ledger.ledger import Ledger
 from huleedu_dagster.relay.port import Envelope, Stop
 
-GAP_SECONDS = 30.0
 POLL_SECONDS = 0.5
 """Pause between two looks into the ledger: two queries a second, at most."""
 
@@ -34,17 +27,13 @@ Recorded = tuple[int, Envelope]
 Result = TypeVar("Result")
 
 
-def recorded_after(
-    ledger: Ledger, after: int, *, limit: int = PAGE, gap_seconds: float | None = None
-) -> list[Recorded]:
-    """The events behind a sequence number that no earlier one can come before any more.
+def recorded_after(ledger: Ledger, after: int, *, limit: int = PAGE) -> list[Recorded]:
+    """The events behind a sequence number; no earlier one can come between them later.
 
     Args:
         ledger: Where they are recorded.
         after: The last sequence number that is known.
         limit: Events, at most.
-        gap_seconds: Age at which an event behind a missing number is read all the same;
-            `GAP_SECONDS` on Postgres and 0 on SQLite when left out.
 
     Returns:
         Events in the order of their numbers.
@@ -52,21 +41,8 @@ def recorded_after(
     Raises:
         sqlalchemy.exc.SQLAlchemyError: The ledger cannot be read.
     """
-    if gap_seconds is None:
-        gap_seconds = 0.0 if ledger.url.startswith("sqlite") else GAP_SECONDS
     with ledger.read() as tx:
-        found = tx.outbox.envelopes(after=after, limit=limit)
-        old = tx.now - timedelta(seconds=gap_seconds)
-    return list(_until_open_gap(found, after, old))
-
-
-def _until_open_gap(found: Iterable[Recorded], after: int, old: datetime) -> Iterator[Recorded]:
-    for seq, envelope in found:
-        recorded_at = datetime.fromisoformat(str(envelope["event_timestamp"]))
-        if seq != after + 1 and recorded_at > old:
-            return
-        yield seq, envelope
-        after = seq
+        return list(tx.outbox.envelopes(after=after, limit=limit))
 
 
 def follow(

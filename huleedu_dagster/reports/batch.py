@@ -13,6 +13,7 @@ from huleedu_dagster.pipeline.results import (
     reported_view,
     store_json,
     store_text,
+    told_in_report,
 )
 from huleedu_dagster.pipeline.views import BatchFacts, BatchView
 from huleedu_dagster.reports.templates import render
@@ -31,7 +32,7 @@ def write_batch_report(ledger: Ledger, blobs: BlobStore, batch_id: str) -> Store
         facts = BatchFacts.read(tx, batch_id)
     view, commonest = reported_view(facts), of_class(facts, blobs)
     body = {
-        **view.model_dump(mode="json"),
+        **told_in_report(view),
         "commonest_misspellings": [it.model_dump(mode="json") for it in commonest],
     }
     page = batch_html(view, commonest)

@@ -1,10 +1,14 @@
 """Blobs in a local folder: temporary file, fsync, link into place, fsync of the folder."""
 
+import errno
 import hashlib
 import os
 import re
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,6 +24,8 @@ from huleedu_dagster.storage.port import (
 _KEY = re.compile(r"[a-z0-9][a-z0-9_-]*(?:/[a-z0-9][a-z0-9_-]*){1,7}")
 _PREFIX = re.compile(r"[a-z0-9][a-z0-9_-]*(?:/[a-z0-9][a-z0-9_-]*)*")
 _TEMPORARY = ".tmp-"
+_PIECE_BYTES = 256 * 1024
+_DAMAGED = "the blob does not have the hash it was stored with"
 _USED_ONCE = "the writer of a blob is used once, inside its block"
 
 
@@ -48,15 +54,26 @@ class LocalBlobStore:
         """See `BlobStore.writer`."""
         return LocalBlobWriter(self._path(key))
 
+    def secure(self, keys: Iterable[str]) -> None:
+        """See `BlobStore.secure`."""
+        for folder in {self._path(key).parent for key in keys}:
+            _sync_folder(folder)
+
     def get(self, key: str, sha256: str) -> bytes:
         """See `BlobStore.get`."""
-        try:
-            data = self._path(key).read_bytes()
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-            raise BlobMissingError("the blob is not in the store") from None
+        with self._opened(key) as stream:
+            data = stream.read()
         if sha256_hex(data) != sha256:
-            raise BlobCorruptedError("the blob does not have the hash it was stored with")
+            raise BlobCorruptedError(_DAMAGED)
         return data
+
+    def pieces(self, key: str, sha256: str) -> Iterator[bytes]:
+        """See `BlobStore.pieces`."""
+        with self._opened(key) as stream:
+            if hashlib.file_digest(stream, "sha256").hexdigest() != sha256:
+                raise BlobCorruptedError(_DAMAGED)
+        # Opened again, so that no file stays open for one that is never asked for its pieces.
+        return self._pieces(key)
 
     def keys(self, prefix: str) -> Iterator[str]:
         """See `BlobStore.keys`."""
@@ -64,10 +81,45 @@ class LocalBlobStore:
             raise InvalidBlobKeyError("a prefix is made of whole parts of a key")
         folder = self._root / prefix
         if not folder.exists():
+            self._check_root()
             return
         # Unlike `rglob`, this raises when a folder cannot be listed.
         for path in sorted(_files(folder)):
             yield path.relative_to(self._root).as_posix()
+
+    def sweep(self, older_than: float) -> int:
+        """Delete what writers left that were killed; blobs are never touched.
+
+        A file that is being written is told by its age, so other processes may write meanwhile.
+
+        Args:
+            older_than: Seconds since the last byte was written, far more than a writer ever waits.
+
+        Returns:
+            How many files were deleted.
+
+        Raises:
+            OSError: The store cannot be listed, or a file cannot be deleted.
+        """
+        before = time.time() - older_than
+        return sum(_delete_if_older(it, before) for it in _temporaries(self._root))
+
+    def _opened(self, key: str) -> BufferedReader:
+        try:
+            return self._path(key).open("rb")
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            self._check_root()
+            raise BlobMissingError("the blob is not in the store") from None
+
+    def _pieces(self, key: str) -> Iterator[bytes]:
+        with self._opened(key) as stream:
+            while piece := stream.read(_PIECE_BYTES):
+                yield piece
+
+    def _check_root(self) -> None:
+        # Nothing is in a store that was never used; in one that is no folder, nobody knows.
+        if self._root.exists() and not self._root.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "the blob store is no folder")
 
     def _path(self, key: str) -> Path:
         if _KEY.fullmatch(key) is None:
@@ -115,7 +167,7 @@ class LocalBlobWriter:
         self._hash.update(chunk)
         self._size += len(chunk)
 
-    def commit(self) -> None:
+    def commit(self, *, secure: bool = True) -> None:
         """See `BlobWriter.commit`."""
         descriptor, temporary = self._opened()
         try:
@@ -126,7 +178,8 @@ class LocalBlobWriter:
             _check_same(self._target, self.sha256, self._size)
         finally:
             self._abandon()
-        _sync_folder(self._target.parent)
+        if secure:
+            _sync_folder(self._target.parent)
 
     def __enter__(self) -> Self:
         """See `BlobWriter.__enter__`."""
@@ -188,6 +241,27 @@ def _files(folder: Path) -> Iterator[Path]:
             yield from _files(path)
         elif not path.name.startswith(_TEMPORARY):
             yield path
+
+
+def _temporaries(folder: Path) -> Iterator[Path]:
+    # Others make and remove folders meanwhile.
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _temporaries(Path(entry.path))
+            elif entry.name.startswith(_TEMPORARY):
+                yield Path(entry.path)
+
+
+def _delete_if_older(path: Path, before: float) -> bool:
+    try:
+        if path.stat().st_mtime >= before:
+            return False
+        path.unlink()
+    except FileNotFoundError:
+        # Its writer ended, or another process swept it.
+        return False
+    return True
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,6 +1,6 @@
 """The port of the blob store: write-once blobs under keys, content checked on read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -31,7 +31,7 @@ class BlobWriter(Protocol):
     Every store promises:
 
     - Nobody sees anything under the key before `commit`. When `commit` returns, the whole blob is
-      durable; it never shows in part.
+      durable, unless it was asked not to wait for that; it never shows in part.
     - A block that ends without `commit`, by an exception or not, leaves no blob and gives the
       space back. A process that is killed may leave remains that no key shows.
     - What was written is hashed on its way and is not held in memory, but for a bounded buffer.
@@ -59,8 +59,12 @@ class BlobWriter(Protocol):
         """
         ...
 
-    def commit(self) -> None:
+    def commit(self, *, secure: bool = True) -> None:
         """Keep what was written under the key; the same bytes again are fine.
+
+        Args:
+            secure: Whether the blob must survive a power cut at once. If not, its bytes are safe
+                and its key may be lost until `BlobStore.secure`, which is cheaper for many.
 
         After an exception nothing is promised and the writer cannot be committed again.
 
@@ -110,6 +114,14 @@ class BlobStore(Protocol):
         """
         ...
 
+    def secure(self, keys: Iterable[str]) -> None:
+        """Make blobs durable that were committed with `secure=False`.
+
+        Raises:
+            OSError: The store cannot be reached; nothing is promised.
+        """
+        ...
+
     def get(self, key: str, sha256: str) -> bytes:
         """Read a blob and check it.
 
@@ -120,6 +132,20 @@ class BlobStore(Protocol):
         Raises:
             BlobMissingError: Nothing is stored under `key`.
             BlobCorruptedError: The bytes do not have this hash.
+            OSError: The store cannot be reached.
+        """
+        ...
+
+    def pieces(self, key: str, sha256: str) -> Iterator[bytes]:
+        """Read a blob piece by piece, however large it is; checked as a whole before the first.
+
+        Args:
+            key: Where it is.
+            sha256: Hash that it must have, hexadecimal.
+
+        Raises:
+            BlobMissingError: Nothing is stored under `key`.
+            BlobCorruptedError: The bytes do not have this hash; no piece is given.
             OSError: The store cannot be reached.
         """
         ...

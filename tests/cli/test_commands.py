@@ -83,6 +83,7 @@ def test_a_class_of_four_with_an_empty_file_is_ready(shell: Shell, tmp_path: Pat
         "missing",
         "excess",
         "waived",
+        "waiting_since",
         "duration_seconds",
         "essays",
     }

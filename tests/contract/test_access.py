@@ -1,10 +1,7 @@
 """What every ledger promises about tokens, idempotency keys and owners of batches."""
 
-import threading
-from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -28,25 +25,12 @@ from huleedu_dagster.ledger.idempotency import (
 )
 from huleedu_dagster.ledger.ledger import Ledger, Transaction
 from huleedu_dagster.ledger.tokens import TokenNameTakenError, UnknownTokenError
-from tests.contract.test_ledger import URLS
+from tests.support.at_once import at_once
 from tests.support.fakes import START, ManualClock
 from tests.support.ledger import all_rows, from_ledger, row_counts
 
 LIMIT = 60.0
 REGISTER = "POST /v1/batches/register"
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture(params=sorted(URLS))
-def ledger(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Iterator[Ledger]:
-    found = Ledger(URLS[request.param](tmp_path), clock=clock)
-    found.migrate()
-    yield found
-    found.close()
 
 
 def token_id(ledger: Ledger, name: str = "school") -> str:
@@ -295,29 +279,6 @@ def test_old_keys_are_forgotten(ledger: Ledger, owner: str, clock: ManualClock) 
     assert isinstance(begin(ledger, owner, key="young"), InFlight)
 
 
-def at_once(times: int, ask: Callable[[], Begun]) -> list[Begun]:
-    """What `ask` says in so many threads that begin together."""
-    gate = threading.Barrier(times)
-    found: list[Begun | Exception] = []
-
-    def run() -> None:
-        gate.wait()
-        try:
-            found.append(ask())
-        except Exception as error:
-            found.append(error)
-
-    threads = [threading.Thread(target=run) for _ in range(times)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=60)
-    failed = [it for it in found if isinstance(it, Exception)]
-    assert failed == []
-    assert len(found) == times
-    return [it for it in found if not isinstance(it, Exception)]
-
-
 def test_of_requests_that_race_for_a_key_exactly_one_is_new(ledger: Ledger, owner: str) -> None:
     for turn in range(10):
         found = at_once(8, partial(begin, ledger, owner, key=str(turn)))
@@ -355,3 +316,33 @@ def test_requests_that_take_a_key_and_give_it_back_never_hold_it_together(
     for _ in range(5):
         at_once(8, take_and_give_back)
     assert set(together) == {1}
+
+
+def test_of_tokens_that_are_made_at_once_one_gets_the_name(ledger: Ledger) -> None:
+    def make() -> str | None:
+        try:
+            return token_id(ledger)
+        except TokenNameTakenError:
+            return None
+
+    for _ in range(5):
+        (made,) = filter(None, at_once(6, make))
+        (token,) = [
+            it for it in from_ledger(ledger, lambda tx: tx.tokens.all()) if it.revoked_at is None
+        ]
+        assert token.token_id == made
+        with ledger.write() as tx:
+            assert tx.tokens.revoke(made)
+
+
+def test_of_requests_at_once_one_notes_the_use_and_one_revokes(ledger: Ledger, owner: str) -> None:
+    def note() -> bool:
+        with ledger.write() as tx:
+            return bool(tx.tokens.touch_used(owner))
+
+    def revoke() -> bool:
+        with ledger.write() as tx:
+            return bool(tx.tokens.revoke(owner))
+
+    assert sorted(at_once(6, note)) == [False] * 5 + [True]
+    assert sorted(at_once(6, revoke)) == [False] * 5 + [True]

@@ -51,6 +51,24 @@ def test_what_was_put_is_what_is_got(store: BlobStore) -> None:
         assert store.get(f"{KEY}{number}", sha256_hex(data)) == data
 
 
+def test_a_blob_comes_in_pieces_too(store: BlobStore) -> None:
+    for number, data in enumerate((b"", b"text", bytes(range(256)) * 5_000)):
+        store.put(f"{KEY}{number}", data)
+        pieces = list(store.pieces(f"{KEY}{number}", sha256_hex(data)))
+        assert b"".join(pieces) == data
+        assert max(map(len, pieces), default=0) <= 1_000_000
+
+
+def test_pieces_are_checked_before_the_first_is_given(store: BlobStore) -> None:
+    with pytest.raises(BlobMissingError):
+        store.pieces(KEY, sha256_hex(b"text"))
+    store.put(KEY, b"text")
+    with pytest.raises(BlobCorruptedError):
+        store.pieces(KEY, sha256_hex(b"other"))
+    with pytest.raises(InvalidBlobKeyError):
+        store.pieces("../etc/passwd", sha256_hex(b"text"))
+
+
 def test_the_same_bytes_again_are_fine(store: BlobStore) -> None:
     store.put(KEY, b"text")
     store.put(KEY, b"text")
@@ -176,6 +194,19 @@ def test_what_is_written_in_pieces_is_got_in_one(store: BlobStore, chunks: tuple
         writer.commit()
     assert (writer.sha256, writer.size) == (sha256_hex(whole), len(whole))
     assert store.get(KEY, sha256_hex(whole)) == whole
+
+
+def test_blobs_can_be_made_durable_after_they_were_committed(store: BlobStore) -> None:
+    keys = [f"{KEY}-{number}" for number in range(3)]
+    for key in keys:
+        with store.writer(key) as writer:
+            writer.write(key.encode())
+            writer.commit(secure=False)
+    store.secure(keys)
+    store.secure([])
+    assert [store.get(key, sha256_hex(key.encode())) for key in keys] == [
+        key.encode() for key in keys
+    ]
 
 
 def test_a_hash_is_known_while_the_bytes_still_come(store: BlobStore) -> None:

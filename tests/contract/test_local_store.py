@@ -5,7 +5,9 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +135,21 @@ def test_a_listing_that_fails_is_never_an_empty_one(
         list(store.keys("raw"))
 
 
+def test_a_store_that_is_no_folder_is_down_and_not_empty(tmp_path: Path) -> None:
+    (tmp_path / "store").touch()
+    store = LocalBlobStore(tmp_path / "store")
+    with pytest.raises(NotADirectoryError):
+        store.get(KEY, sha256_hex(TEXT))
+    with pytest.raises(NotADirectoryError):
+        store.pieces(KEY, sha256_hex(TEXT))
+    with pytest.raises(NotADirectoryError):
+        list(store.keys("extracted_plaintext"))
+    with pytest.raises(NotADirectoryError):
+        store.put(KEY, TEXT)
+    with pytest.raises(NotADirectoryError):
+        store.sweep(0)
+
+
 def write(store: LocalBlobStore, data: bytes = TEXT) -> None:
     with store.writer(KEY) as writer:
         writer.write(data)
@@ -244,3 +261,94 @@ def test_damage_is_not_taken_for_the_same_bytes_again(tmp_path: Path) -> None:
         write(store)
     with pytest.raises(BlobConflictError):
         store.put(KEY, TEXT)
+
+
+HOUR = 3600.0
+
+
+def abandoned(root: Path, key: str, age: float) -> Path:
+    """What a process left beside a blob that it died writing, so many seconds ago."""
+    path = (root / key).parent / f".tmp-{age:.0f}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(TEXT)
+    moment = time.time() - age
+    os.utime(path, (moment, moment))
+    return path
+
+
+def test_a_sweep_deletes_the_old_remains_of_dead_writers_and_no_blob(tmp_path: Path) -> None:
+    store = LocalBlobStore(tmp_path)
+    for key in (KEY, "raw/a/first"):
+        store.put(key, TEXT)
+        os.utime(tmp_path / key, (0, 0))
+        abandoned(tmp_path, key, 2 * HOUR)
+    young = abandoned(tmp_path, KEY, HOUR / 2)
+    assert store.sweep(HOUR) == 2
+    assert sorted(files(tmp_path)) == sorted(
+        [KEY, "raw/a/first", young.relative_to(tmp_path).as_posix()]
+    )
+    assert store.sweep(HOUR) == 0
+    assert store.get(KEY, sha256_hex(TEXT)) == TEXT
+
+
+def test_a_sweep_lets_a_blob_be_that_is_still_being_written(tmp_path: Path) -> None:
+    store = LocalBlobStore(tmp_path)
+    with store.writer(KEY) as writer:
+        (temporary,) = (tmp_path / KEY).parent.iterdir()
+        os.utime(temporary, (0, 0))
+        # However long it took: its last byte is new.
+        writer.write(TEXT)
+        assert store.sweep(HOUR) == 0
+        writer.commit()
+    assert store.get(KEY, sha256_hex(TEXT)) == TEXT
+
+
+def test_a_writer_whose_file_was_swept_all_the_same_promises_nothing(tmp_path: Path) -> None:
+    store = LocalBlobStore(tmp_path)
+    with store.writer(KEY) as writer:
+        writer.write(TEXT)
+        assert store.sweep(-HOUR) == 1
+        with pytest.raises(FileNotFoundError):
+            writer.commit()
+    assert list(store.keys("extracted_plaintext")) == []
+
+
+def test_several_may_sweep_at_once_and_each_remain_is_counted_once(tmp_path: Path) -> None:
+    for number in range(200):
+        abandoned(tmp_path, f"raw/batch-{number % 7}/x", HOUR * 2 + number)
+    stores = [LocalBlobStore(tmp_path) for _ in range(4)]
+    with ThreadPoolExecutor(len(stores)) as pool:
+        swept = list(pool.map(lambda it: it.sweep(HOUR), stores))
+    assert sum(swept) == 200
+    assert files(tmp_path) == []
+
+
+def test_a_store_that_was_never_used_has_nothing_to_sweep(tmp_path: Path) -> None:
+    assert LocalBlobStore(tmp_path / "none").sweep(HOUR) == 0
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_sweep_follows_no_link_out_of_the_store(tmp_path: Path) -> None:
+    elsewhere = abandoned(tmp_path / "elsewhere", "a/b", 2 * HOUR)
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "link").symlink_to(elsewhere.parent)
+    assert LocalBlobStore(tmp_path / "store").sweep(HOUR) == 0
+    assert elsewhere.exists()
+
+
+def test_blobs_that_are_secured_together_cost_one_fsync_of_their_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LocalBlobStore(tmp_path)
+    keys = [f"raw_upload_blob/class-a/{number}" for number in range(3)]
+    store.put("raw_upload_blob/class-a/first", TEXT)
+
+    def commit() -> None:
+        for key in keys:
+            with store.writer(key) as writer:
+                writer.write(TEXT)
+                writer.commit(secure=False)
+
+    assert synced(monkeypatch, commit) == ["file"] * 3
+    assert [store.get(key, sha256_hex(TEXT)) for key in keys] == [TEXT] * 3
+    assert synced(monkeypatch, lambda: store.secure(keys)) == ["folder"]

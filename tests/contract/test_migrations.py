@@ -1,17 +1,26 @@
-"""What was stored under an older schema is there, unchanged, under the newest."""
+"""The schema: the newest is that of the tables, and what older ones held is there unchanged."""
 
+import multiprocessing
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from huleedu_dagster.domain.access import Scope, hash_token, new_token
 from huleedu_dagster.ledger.ledger import Ledger
 from huleedu_dagster.ledger.migrations import runner
-from tests.contract.test_ledger import URLS, registration
+from huleedu_dagster.ledger.tables import metadata
+from tests.contract.test_ledger import registration
 from tests.support.fakes import START
-from tests.support.ledger import all_rows
+from tests.support.ledger import all_rows, row_counts
 
 BATCH = {
     "batch_id": "a",
@@ -49,11 +58,85 @@ ESSAY = {
 WAIVER = {"batch_id": "a", "slot": "e002", "reason": "ill", "waived_at": START}
 
 
-@pytest.fixture(params=sorted(URLS))
-def first_schema(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+def scripts() -> ScriptDirectory:
+    config = Config()
+    config.set_main_option("script_location", str(Path(runner.__file__).parent))
+    return ScriptDirectory.from_config(config)
+
+
+REVISIONS = sorted(it.revision for it in scripts().walk_revisions())
+
+
+def differences(ledger: Ledger) -> list[Any]:
+    """Where the schema differs from the tables that the ledger works with."""
+    with ledger.read() as tx:
+        options = {"compare_type": True, "compare_server_default": True}
+        context = MigrationContext.configure(tx.connection, opts=options)
+        return list(compare_metadata(context, metadata))
+
+
+def test_the_newest_revision_is_the_one_that_alembic_finds() -> None:
+    assert scripts().get_heads() == [runner.HEAD]
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_every_schema_there_was_becomes_that_of_the_tables(empty_url: str, revision: str) -> None:
+    found = Ledger(empty_url)
+    try:
+        runner.upgrade(found._engine, revision)
+        assert found.schema_revision() == revision
+        assert (differences(found) == []) == (revision == runner.HEAD)
+        found.migrate()
+        assert found.schema_revision() == runner.HEAD
+        assert differences(found) == []
+    finally:
+        found.close()
+
+
+def test_an_empty_database_is_migrated_to_the_newest_revision(empty_url: str) -> None:
+    found = Ledger(empty_url)
+    try:
+        found.migrate()
+        assert found.schema_revision() == runner.HEAD
+        assert set(row_counts(found)) == set(metadata.tables)
+    finally:
+        found.close()
+
+
+def test_migrating_again_is_harmless(ledger: Ledger) -> None:
+    with ledger.write() as tx:
+        tx.batches.register(registration())
+    before = all_rows(ledger)
+    ledger.migrate()
+    runner.upgrade(ledger._engine, REVISIONS[0])
+    assert all_rows(ledger) == before
+
+
+def migrate_at(url: str, start: float) -> None:
+    found = Ledger(url)
+    time.sleep(max(0.0, start - time.time()))
+    found.migrate()
+    found.close()
+
+
+def test_processes_that_migrate_at_once_wait_for_each_other(empty_url: str) -> None:
+    start = datetime.now(UTC).timestamp() + 1.5
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=migrate_at, args=(empty_url, start)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(timeout=60)
+    assert [worker.exitcode for worker in workers] == [0, 0]
+    found = Ledger(empty_url)
+    assert found.schema_revision() == runner.HEAD
+    found.close()
+
+
+@pytest.fixture
+def first_schema(empty_url: str) -> Iterator[Ledger]:
     """A ledger at revision 0001 with a batch, an upload, an essay and a waiver."""
-    (tmp_path / "home").mkdir()
-    found = Ledger(URLS[request.param](tmp_path))
+    found = Ledger(empty_url)
     runner.upgrade(found._engine, "0001")
     old = sa.MetaData()
     old.reflect(found._engine)

@@ -1,28 +1,11 @@
 """What every ledger promises about relays: how far they have come, and what they gave up on."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from huleedu_dagster.ledger.ledger import Ledger, Transaction
 from huleedu_dagster.ledger.relays import UnknownRelayDeadLetterError
-from tests.contract.test_ledger import URLS
 from tests.support.fakes import START, ManualClock
 from tests.support.ledger import all_rows
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture(params=sorted(URLS))
-def ledger(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Iterator[Ledger]:
-    found = Ledger(URLS[request.param](tmp_path), clock=clock)
-    found.migrate()
-    yield found
-    found.close()
 
 
 def test_a_relay_begins_at_nothing_and_never_goes_back(ledger: Ledger, clock: ManualClock) -> None:

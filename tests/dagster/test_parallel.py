@@ -1,7 +1,7 @@
 """A run works on two essays at the same time."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from huleedu_dagster.domain.completeness import BatchStatus
 from huleedu_dagster.domain.ids import ContentType
@@ -26,11 +26,19 @@ class MeetingStore:
         """See `BlobStore.writer`."""
         return self._inner.writer(key)
 
+    def secure(self, keys: Iterable[str]) -> None:
+        """See `BlobStore.secure`."""
+        self._inner.secure(keys)
+
     def get(self, key: str, sha256: str) -> bytes:
         """See `BlobStore.get`."""
         if key.startswith(ContentType.RAW_UPLOAD_BLOB.value):
             self._readers.wait()
         return self._inner.get(key, sha256)
+
+    def pieces(self, key: str, sha256: str) -> Iterator[bytes]:
+        """See `BlobStore.pieces`."""
+        return self._inner.pieces(key, sha256)
 
     def keys(self, prefix: str) -> Iterator[str]:
         """See `BlobStore.keys`."""

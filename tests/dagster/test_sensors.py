@@ -10,12 +10,14 @@ import pytest
 from dagster import AssetKey, DagsterRunStatus, build_sensor_context
 from dagster._core.definitions.partitions.context import partition_loading_context
 from dagster._core.test_utils import create_run_for_test
+from dagster._daemon.sensor import MIN_INTERVAL_LOOP_TIME
 
 from huleedu_dagster.domain.completeness import BatchStatus, ClosedBy
 from huleedu_dagster.domain.registration import BatchSettings
 from huleedu_dagster.pipeline.lifecycle import change_settings, close, dead_letters
 from huleedu_dagster.pipeline.results import release, write_manifest
 from huleedu_dagster.reports.batch import write_batch_report
+from huleedu_dagster.settings import Settings
 from tests.dagster.test_acceptance import essays
 from tests.support import world_defs
 from tests.support.world import GOOD, World
@@ -50,6 +52,13 @@ def test_the_upload_sensor_asks_for_the_same_run_until_the_work_is_done(world: W
 
     world.tick()
     assert evaluate(world, "upload_sensor") == []
+
+
+def test_a_sensor_is_due_whenever_dagster_looks() -> None:
+    # Dagster's looks are not exactly that far apart: a sensor that must wait as long is passed by
+    # now and then, and its work waits for the look after.
+    interval: int = Settings.model_fields["sensor_interval_seconds"].default
+    assert interval < MIN_INTERVAL_LOOP_TIME
 
 
 def test_ticking_twice_launches_one_run_for_a_batch(world: World) -> None:

@@ -57,8 +57,8 @@ def open_ledger(home: Path) -> Iterator[Ledger]:
 
 
 @contextmanager
-def web_server(heartbeat: float) -> Iterator[int]:
-    """A web server that tells of daemons with this heartbeat; its port."""
+def web_server(heartbeat: float, *, ready: int = 200) -> Iterator[int]:
+    """Pages that tell of daemons with this heartbeat, and an intake that is so ready; the port."""
     names = ("SENSOR", "SCHEDULER", "BACKFILL")
     statuses = [{"daemonType": name, "lastHeartbeatTime": heartbeat} for name in names]
     location = {"name": "huleedu", "locationOrLoadError": {"__typename": "RepositoryLocation"}}
@@ -72,6 +72,10 @@ def web_server(heartbeat: float) -> Iterator[int]:
             self.send_response(200)
             self.end_headers()
             self.wfile.write(json.dumps({"data": data}).encode())
+
+        def do_GET(self) -> None:
+            self.send_response(ready if self.path == "/readyz" else 404)
+            self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             pass
@@ -162,7 +166,7 @@ def test_the_heartbeat_of_a_running_up_is_judged_by_its_age(
 ) -> None:
     settings = Settings(home=home)
     with web_server(time.time() - age) as port, DagsterHome(settings).exclusive("up"):
-        ServerRecord(pid=1, port=port, groups=()).write(settings)
+        ServerRecord(pid=1, port=port, intake_port=port, groups=()).write(settings)
         code, checks = findings(home)
     assert code == (0 if ok else 1)
     assert checks["daemon heartbeat"]["ok"] is ok
@@ -174,7 +178,7 @@ def test_an_up_whose_pages_do_not_answer_is_found(home: Path) -> None:
     with web_server(0) as port:
         pass
     with DagsterHome(settings).exclusive("up"):
-        ServerRecord(pid=1, port=port, groups=()).write(settings)
+        ServerRecord(pid=1, port=port, intake_port=port, groups=()).write(settings)
         code, checks = findings(home)
     assert code == 1
     assert f"does not answer on port {port}" in checks["daemon heartbeat"]["found"]

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from huleedu_dagster.domain.outcomes import EssayOutcome, Stage
@@ -63,6 +64,27 @@ def test_no_log_names_a_file(site: Site) -> None:
     assert {"code-server.log", "web-server.log", "daemon.log"} <= logs.keys()
     for name, text in logs.items():
         assert not [path for path in SAMPLES.iterdir() if path.stem in text], name
+
+
+def test_the_pages_open_signed_in_with_the_token_in_the_home_folder(site: Site) -> None:
+    url = f"http://127.0.0.1:{site.intake_port}"
+    token_file = site.home / "intake-token"
+    said = "".join(site.serve().lines)
+    assert url in said
+    assert str(token_file) in said
+    assert token_file.stat().st_mode & 0o777 == 0o600
+    page = {"Accept": "text/html"}
+    with httpx.Client(base_url=url, trust_env=False) as browser:
+        assert browser.get("/sign-in", headers=page).status_code == 200
+        assert browser.get("/v1/batches").status_code == 401
+        # The first page, whatever it is.
+        assert browser.get("/", headers=page).status_code in (200, 404)
+        (batch,) = browser.get("/v1/batches").json()
+    with httpx.Client(base_url=url, trust_env=False) as program:
+        assert program.get("/", headers={**page, "X-Forwarded-For": "::1"}).status_code == 303
+        program.headers["Authorization"] = f"Bearer {token_file.read_text().strip()}"
+        assert program.get("/v1/batches").json() == [batch]
+    assert batch["batch_id"] == BATCH
 
 
 def test_the_completeness_check_passed_for_the_batch(site: Site) -> None:

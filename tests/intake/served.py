@@ -11,11 +11,16 @@ from pathlib import Path
 import httpx
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as AsgiScope
 
 from huleedu_dagster.domain.access import Scope, hash_token, new_token
 from huleedu_dagster.intake.app import build_app
 from huleedu_dagster.intake.limits import IntakeLimits
+from huleedu_dagster.intake.local_sign_in import LocalSignIn
 from huleedu_dagster.intake.services import Services
+from huleedu_dagster.intake.sessions import Sessions
+from huleedu_dagster.ledger.ledger import Ledger
 from huleedu_dagster.settings import Settings
 from tests.support.workshop import Workshop
 
@@ -27,7 +32,26 @@ LIMITS = IntakeLimits(
     max_file_bytes=100_000,
     max_files=12,
     max_pending=20,
+    requests_per_minute=100_000,
+    failures_per_minute=100_000,
 )
+
+
+class Counted:
+    """An application that knows how many requests it works on, also those whose client is gone."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.under_way = 0
+        self._app = app
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        counts = scope["type"] == "http"
+        self.under_way += counts
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self.under_way -= counts
 
 
 @dataclass
@@ -37,11 +61,13 @@ class Served:
     Attributes:
         shop: Its ledger, store and pipeline.
         url: Its address.
+        counted: Counts the requests that are worked on.
     """
 
     shop: Workshop
     app: FastAPI
     url: str
+    counted: Counted
     _clients: list[httpx.Client] = field(default_factory=list)
 
     def token(self, name: str, *scopes: Scope) -> str:
@@ -74,15 +100,31 @@ class Served:
 
 
 @contextmanager
-def serving(folder: Path, limits: IntakeLimits = LIMITS) -> Iterator[Served]:
-    """Serve a new installation in a folder until the block ends."""
-    shop = Workshop(folder)
+def serving(
+    folder: Path,
+    limits: IntakeLimits = LIMITS,
+    *,
+    embedded: bool = False,
+    ledger: Ledger | None = None,
+) -> Iterator[Served]:
+    """Serve an installation in a folder, or on another ledger, until the block ends."""
+    shop = Workshop(folder, ledger=ledger)
     settings = Settings(home=folder)
     languages = frozenset({"en", "sv"})
-    services = Services(settings, shop.ledger, shop.blobs, shop.intake, languages, limits)
+    services = Services(
+        settings,
+        shop.ledger,
+        shop.blobs,
+        shop.intake,
+        languages,
+        limits,
+        sessions=Sessions.of(settings),
+        local=LocalSignIn.of(shop.ledger, settings.token_file) if embedded else None,
+    )
     app = build_app(services)
-    with socket.socket() as listener, running(app, listener) as url:
-        served = Served(shop, app, url)
+    counted = Counted(app)
+    with socket.socket() as listener, running(counted, listener) as url:
+        served = Served(shop, app, url, counted)
         try:
             yield served
         finally:
@@ -91,11 +133,16 @@ def serving(folder: Path, limits: IntakeLimits = LIMITS) -> Iterator[Served]:
 
 
 @contextmanager
-def running(app: FastAPI, listener: socket.socket) -> Iterator[str]:
+def running(app: ASGIApp, listener: socket.socket) -> Iterator[str]:
     """Run an application in a thread; gives its address."""
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=2
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=2,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

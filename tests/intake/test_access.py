@@ -7,15 +7,23 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from huleedu_dagster.domain.access import Scope, hash_token, new_token
+from huleedu_dagster.intake.csrf import SAFE_METHODS
 from huleedu_dagster.intake.door import OPEN_PATHS
 from huleedu_dagster.reports.batch import write_batch_report
+from tests.intake.browsers import browser
 from tests.intake.served import EVERY_SCOPE, Served
 
-PLACES = {"batch_id": "class-a", "essay_id": "e001", "form": "json", "number": "1"}
-OF_A_BATCH = {"batch_id", "essay_id", "form"}
+PLACES = {
+    "batch_id": "class-a",
+    "essay_id": "e001",
+    "upload_id": "upload-1",
+    "form": "json",
+    "number": "1",
+}
+OF_A_BATCH = {"batch_id", "essay_id", "upload_id", "form"}
 
 
 def routes(served: Served) -> Iterator[tuple[str, str, frozenset[str]]]:
@@ -26,14 +34,25 @@ def routes(served: Served) -> Iterator[tuple[str, str, frozenset[str]]]:
             yield method.upper(), path.format(**PLACES), names
 
 
-def answered(app: FastAPI) -> set[str]:
-    """Paths of every route there is, described or not."""
+def every_route(app: FastAPI) -> list[BaseRoute]:
+    """Every route there is, described or not."""
     routers = [getattr(it, "original_router", None) for it in app.routes]
     inner = [route for router in routers if router is not None for route in router.routes]
-    own = [it for it, router in zip(app.routes, routers, strict=True) if router is None]
-    return {str(it.path) for it in (*own, *inner) if isinstance(it, Route)} | {
-        type(it).__name__ for it in (*own, *inner) if not isinstance(it, Route)
+    return [it for it, router in zip(app.routes, routers, strict=True) if router is None] + inner
+
+
+def undescribed(served: Served) -> Iterator[tuple[str, str]]:
+    """Method and path of every route that is not in the description: those of pages."""
+    described = {
+        (method.upper(), path)
+        for path, operations in served.app.openapi()["paths"].items()
+        for method in operations
     }
+    for route in every_route(served.app):
+        assert isinstance(route, Route), route
+        for method in route.methods or ():
+            if (method, route.path) not in described:
+                yield method, re.sub("{.*?}", "x", route.path)
 
 
 def refused(answer: httpx.Response, status: int, code: str) -> None:
@@ -60,12 +79,47 @@ def body_of(path: str) -> dict[str, Any]:
     return {}
 
 
-def test_no_route_is_left_out_of_the_description(served: Served) -> None:
+def test_no_route_but_those_of_pages_is_left_out_of_the_description(served: Served) -> None:
     described = {path for _, path, _ in routes(served)}
-    named = set(served.app.openapi()["paths"])
-    assert answered(served.app) == named | {"/openapi.json"}
     assert OPEN_PATHS - {"/openapi.json"} < described
     assert all(path.startswith("/v1/") for path in described - OPEN_PATHS)
+    pages = {path for _, path in undescribed(served)}
+    assert {"/openapi.json", "/sign-in", "/sign-out"} <= pages
+    assert not [it for it in pages if it.startswith("/v1")]
+
+
+def test_pages_are_closed_but_for_the_sign_in_and_what_it_is_drawn_with(served: Served) -> None:
+    client = served.client()
+    opened = set()
+    for method, path in undescribed(served):
+        for headers in ({}, {"Accept": "text/html"}, {"Authorization": f"Bearer {new_token()}"}):
+            answer = client.request(method, path, headers=headers)
+            if answer.status_code not in (303, 401):
+                opened.add((method, path))
+            elif answer.status_code == 303:
+                assert answer.headers["location"].startswith("/sign-in?next=")
+    signing = {("GET", "/sign-in"), ("HEAD", "/sign-in"), ("POST", "/sign-in")}
+    assert {it for it in opened if it not in signing} <= {
+        (method, path)
+        for method in ("GET", "HEAD")
+        for path in ("/openapi.json", "/static/x", "/favicon.ico")
+    }
+
+
+def test_no_route_takes_a_change_from_a_browser_without_the_secret_of_its_session(
+    served: Served,
+) -> None:
+    client = browser(served, served.token("all", *EVERY_SCOPE))
+    wrong = {"csrf_token": "wrong"}
+    asked = [(method, path) for method, path, _ in routes(served)]
+    asked += [it for it in undescribed(served) if it[1] not in ("/sign-in", "/openapi.json")]
+    unsafe = {path for method, path in asked if method not in SAFE_METHODS}
+    assert len(unsafe) >= 6
+    # Methods that no route takes are refused before anybody finds that out.
+    for path in {path for _, path in asked} - OPEN_PATHS:
+        for method in ("POST", "PUT", "PATCH", "DELETE", "TRACE", "PURGE"):
+            for sent in (body_of(path), {"headers": {"X-CSRF-Token": "x"}}, {"data": wrong}):
+                refused(client.request(method, path, **sent), 403, "CSRF_FAILED")
 
 
 def test_wrong_missing_and_revoked_tokens_are_refused_on_every_route(served: Served) -> None:
@@ -104,16 +158,19 @@ def test_a_batch_of_another_does_not_exist(served: Served) -> None:
     owner = served.teacher("owner")
     a_batch(owner)
     shop = served.shop
-    shop.receive("essay.txt")
+    upload_id = shop.receive("essay.txt").upload_id
     shop.process()
     write_batch_report(shop.ledger, shop.blobs, "class-a")
     foreign = served.teacher("stranger")
     looked_at = 0
-    for method, path, names in routes(served):
-        if names & OF_A_BATCH and not path.endswith("/waive"):
+    for method, asked, names in routes(served):
+        path = asked.replace(PLACES["upload_id"], upload_id)
+        if names & OF_A_BATCH and not path.endswith(("/waive", "/reopen")):
             refused(foreign.request(method, path), 404, "NOT_FOUND")
-            # What is refused is there.
-            assert method != "GET" or owner.get(path).status_code == 200, path
+            if method == "GET":
+                # What is refused is there; some of it never ends.
+                with owner.stream(method, path) as answer:
+                    assert answer.status_code == 200, path
             looked_at += 1
     assert looked_at >= 6
     assert served.shop.facts().batch.closed_at is None
@@ -136,7 +193,9 @@ def test_a_token_does_what_its_scopes_say_and_nothing_else(served: Served, scope
         ("POST", "/v1/batches/register"): {Scope.REGISTER},
         ("POST", "/v1/files/batch"): {Scope.UPLOAD},
         ("POST", "/v1/batches/class-a/close"): {Scope.REGISTER, Scope.OPERATE},
+        ("POST", "/v1/batches/class-a/reopen"): {Scope.OPERATE},
         ("POST", "/v1/batches/class-a/essays/e001/waive"): {Scope.OPERATE},
+        ("POST", "/v1/batches/class-a/essays/e001/reprocess"): {Scope.REGISTER, Scope.OPERATE},
         ("GET", "/v1/dead-letters"): {Scope.OPERATE},
         ("POST", "/v1/dead-letters/1/replay"): {Scope.OPERATE},
     }

@@ -111,8 +111,16 @@ def test_batches_are_listed_in_pages_the_latest_first(served: Served) -> None:
         registered(client, batch_id=name)
         served.shop.clock.advance(1)
     assert [it["batch_id"] for it in client.get("/v1/batches").json()] == ["c", "b", "a"]
-    second = client.get("/v1/batches", params={"limit": 1, "offset": 1}).json()
-    assert [it["batch_id"] for it in second] == ["b"]
+    second = client.get("/v1/batches", params={"limit": 1, "offset": 1})
+    assert [it["batch_id"] for it in second.json()] == ["b"]
+    assert second.links["next"]["url"] == "/v1/batches?limit=1&offset=2"
+    last = client.get(second.links["next"]["url"])
+    assert [it["batch_id"] for it in last.json()] == ["a"]
+    assert "link" not in last.headers
+    assert "link" not in client.get("/v1/batches", params={"limit": 3}).headers
+    other = served.teacher("other")
+    assert other.get("/v1/batches", params={"limit": 1}).json() == []
+    assert other.get("/v1/batches", params={"offset": 10**6}).json() == []
     assert client.get("/v1/batches", params={"limit": 0}).status_code == 422
 
 

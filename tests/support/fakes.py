@@ -1,7 +1,7 @@
 """Fakes for the outer boundary: a clock, a speller, extractors and a store that fails."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
@@ -125,7 +125,7 @@ class FlakyBlobStore:
     Args:
         inner: The store that works.
         fail_times: How often each operation on keys that begin with a prefix raises `OSError`:
-            `put` (the commit of a writer, too), `write` (to a writer), `get`.
+            `put` (the commit of a writer, too), `write` (to a writer), `secure`, `get`.
     """
 
     def __init__(
@@ -147,10 +147,22 @@ class FlakyBlobStore:
         """See `BlobStore.writer`."""
         return FlakyBlobWriter(self._inner.writer(key), key, self._maybe_fail)
 
+    def secure(self, keys: Iterable[str]) -> None:
+        """See `BlobStore.secure`."""
+        found = list(keys)
+        for key in found:
+            self._maybe_fail("secure", key)
+        self._inner.secure(found)
+
     def get(self, key: str, sha256: str) -> bytes:
         """See `BlobStore.get`."""
         self._maybe_fail("get", key)
         return self._inner.get(key, sha256)
+
+    def pieces(self, key: str, sha256: str) -> Iterator[bytes]:
+        """See `BlobStore.pieces`."""
+        self._maybe_fail("get", key)
+        return self._inner.pieces(key, sha256)
 
     def keys(self, prefix: str) -> Iterator[str]:
         """See `BlobStore.keys`."""
@@ -186,10 +198,10 @@ class FlakyBlobWriter:
         self._maybe_fail("write", self._key)
         self._inner.write(chunk)
 
-    def commit(self) -> None:
+    def commit(self, *, secure: bool = True) -> None:
         """See `BlobWriter.commit`."""
         self._maybe_fail("put", self._key)
-        self._inner.commit()
+        self._inner.commit(secure=secure)
 
     def __enter__(self) -> Self:
         """See `BlobWriter.__enter__`."""

@@ -1,7 +1,8 @@
 """Ledgers for tests, and what they hold."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,10 @@ import sqlalchemy as sa
 from huleedu_dagster.domain.clock import Clock, utc_now
 from huleedu_dagster.ledger.ledger import Ledger
 from huleedu_dagster.ledger.tables import metadata
+from tests.support.postgres import postgres_database
+
+DATABASES = ("postgres", "sqlite")
+"""Every database that a ledger may be in."""
 
 Rows = dict[str, list[dict[str, Any]]]
 
@@ -29,6 +34,25 @@ def new_ledger(path: Path, *, clock: Clock = utc_now) -> Ledger:
     """A migrated SQLite ledger at `path`; the schema is copied, which is quicker."""
     path.write_bytes(_empty_database())
     return Ledger(f"sqlite:///{path}", clock=clock)
+
+
+@contextmanager
+def database(kind: str, folder: Path, *, migrated: bool = True) -> Iterator[str]:
+    """The URL of a database of its own until the block ends.
+
+    Args:
+        kind: One of `DATABASES`.
+        folder: Where SQLite's file is put.
+        migrated: Whether it has the ledger's tables already.
+    """
+    if kind == "postgres":
+        with postgres_database(migrated=migrated) as url:
+            yield url
+        return
+    path = folder / "ledger.db"
+    if migrated:
+        path.write_bytes(_empty_database())
+    yield f"sqlite:///{path}"
 
 
 def all_rows(ledger: Ledger) -> Rows:

@@ -10,6 +10,7 @@ from huleedu_dagster.domain.outcomes import Stage
 from huleedu_dagster.domain.registration import BatchSettings
 from huleedu_dagster.extraction.direct import DirectExtractor
 from huleedu_dagster.extraction.port import Extractor
+from huleedu_dagster.ledger.ledger import Ledger
 from huleedu_dagster.ledger.records import Essay, Release
 from huleedu_dagster.pipeline import lifecycle, results
 from huleedu_dagster.pipeline.essays import EssayPipeline, EssayResult
@@ -30,16 +31,27 @@ ALL = frozenset(Stage)
 class Workshop:
     """A ledger, a store and all that works with them, in one folder.
 
+    Args:
+        folder: Where everything is.
+        ledger: Another ledger than one of its own, with its own clock.
+
     Attributes:
         clock: The ledger's clock.
         blobs: The store; it can be told to fail.
         speller: Flags `teh`.
     """
 
-    def __init__(self, folder: Path, *, max_slots: int = 99, max_attempts: int = 3) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        ledger: Ledger | None = None,
+        max_slots: int = 99,
+        max_attempts: int = 3,
+    ) -> None:
         self.folder = folder
         self.clock = ManualClock()
-        self.ledger = new_ledger(folder / "ledger.db", clock=self.clock)
+        self.ledger = ledger or new_ledger(folder / "ledger.db", clock=self.clock)
         self.blobs = FlakyBlobStore(LocalBlobStore(folder / "blobs"))
         self.intake = Intake(self.ledger, self.blobs, max_slots)
         self.speller = CheapSpeller()
@@ -89,6 +101,20 @@ class Workshop:
         """Hand in one file; a second passes, so that arrivals have an order."""
         self.clock.advance(1)
         return self.intake.receive(batch_id, path, data)
+
+    def hand_in(
+        self,
+        *paths: str,
+        data: bytes = GOOD,
+        batch_id: str = "class-a",
+        correlation_id: str | None = None,
+    ) -> list[Receipt]:
+        """Hand in files of the same bytes in one request."""
+        self.clock.advance(1)
+        with self.intake.submission(batch_id, correlation_id=correlation_id) as submission:
+            for path in paths:
+                submission.receive(path, data)
+        return submission.receipts
 
     def essay(self, slot: str = "e001", *, batch_id: str = "class-a") -> Essay:
         """The essay in a slot."""

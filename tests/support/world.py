@@ -102,9 +102,10 @@ class World:
 
     def hand_in(self, batch: str, files: dict[str, bytes]) -> list[Receipt]:
         """Hand in files in one request."""
-        receipts = [self.intake.receive(batch, path, data) for path, data in files.items()]
-        self.intake.finish_request(batch, receipts)
-        return receipts
+        with self.intake.submission(batch) as submission:
+            for path, data in files.items():
+                submission.receive(path, data)
+        return submission.receipts
 
     def tick(self, times: int = 1) -> None:
         """Tick every sensor and execute what they ask for."""

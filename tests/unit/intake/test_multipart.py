@@ -259,6 +259,7 @@ def test_a_body_of_anything_is_read_or_refused_the_same_however_it_is_cut(
         ("filename=\"a.txt\"; filename*=UTF-8''%ZZ.txt", "a.txt"),
         ("filename=\"a.txt\"; filename*=UTF-7''b.txt", "a.txt"),
         ("filename=\"a.txt\"; filename*=UTF-8''C%3A%5Cx%5Cb.txt", "b.txt"),
+        ("filename*=UTF-8''%E5.txt", "å.txt"),
     ],
 )
 def test_the_name_of_a_file_is_read_in_the_forms_that_senders_use(

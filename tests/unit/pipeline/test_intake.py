@@ -22,14 +22,12 @@ OTHER = GOOD + b" And of the harbour."
 
 def test_the_same_path_and_bytes_change_nothing_at_all(shop: Workshop) -> None:
     shop.register(expected=3)
-    first = shop.receive("Ida/essay.txt")
-    shop.intake.finish_request("class-a", [first])
+    (first,) = shop.hand_in("Ida/essay.txt")
     rows, blobs = all_rows(shop.ledger), shop.blob_hashes()
     for path in ("Ida/essay.txt", "./Ida//essay.txt", "Ida\\essay.txt"):
-        again = shop.receive(path)
+        (again,) = shop.hand_in(path)
         assert again.status is ReceiptStatus.UNCHANGED
         assert (again.upload_id, again.slot) == (first.upload_id, "e001")
-        shop.intake.finish_request("class-a", [again])
     assert all_rows(shop.ledger) == rows
     assert shop.blob_hashes() == blobs
 
@@ -39,9 +37,8 @@ def test_a_request_that_died_before_its_end_is_finished_by_the_next(shop: Worksh
     shop.receive("Ida/essay.txt")
     assert events(shop.ledger, "upload.finished") == []
 
-    again = shop.receive("Ida/essay.txt")
-    shop.intake.finish_request("class-a", [again])
-    shop.intake.finish_request("class-a", [again])
+    for _ in range(2):
+        shop.hand_in("Ida/essay.txt")
 
     assert len(events(shop.ledger, "upload.finished")) == 1
 
@@ -263,8 +260,7 @@ def test_a_batch_without_a_count_has_room_for_as_many_as_the_installation_allows
 
 def test_a_finished_request_is_one_event_with_the_number_of_its_files(shop: Workshop) -> None:
     shop.register()
-    receipts = [shop.receive(it) for it in ("a.txt", "b.txt")]
-    shop.intake.finish_request("class-a", receipts)
+    shop.hand_in("a.txt", "b.txt")
     (event,) = events(shop.ledger, "essay_upload")
     assert (event["event"], event["expected_count"]) == ("essay.upload.finished", 2)
     correlation = shop.facts().batch.registration.correlation_id
@@ -275,9 +271,7 @@ def test_the_correlation_id_of_a_request_is_on_what_it_caused(shop: Workshop) ->
     given = "11111111-2222-3333-4444-555555555555"
     shop.register(expected=1)
     shop.receive("z.txt", OTHER)
-    shop.clock.advance(1)
-    receipt = shop.intake.receive("class-a", "a.txt", GOOD, correlation_id=given)
-    shop.intake.finish_request("class-a", [receipt], correlation_id=given)
+    shop.hand_in("a.txt", correlation_id=given)
     with shop.ledger.read() as tx:
         found = [it["correlation_id"] for _, it in tx.outbox.envelopes()]
     assert found == [given, given]

@@ -2,7 +2,9 @@
 
 import threading
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import pytest
 import sqlalchemy as sa
@@ -10,7 +12,7 @@ import sqlalchemy as sa
 from huleedu_dagster.domain.ids import InvalidIdError
 from huleedu_dagster.domain.keys import sha256_hex
 from huleedu_dagster.ledger.batches import UnknownBatchError
-from huleedu_dagster.pipeline.intake import Receipt, ReceiptStatus
+from huleedu_dagster.pipeline.intake import FileUpload, Receipt, ReceiptStatus, Submission
 from tests.support.ledger import all_rows, row_counts
 from tests.support.workshop import GOOD, Workshop
 
@@ -21,9 +23,32 @@ class SenderGoneError(Exception):
     """The connection broke."""
 
 
+@dataclass
+class Opened:
+    """One file alone in its submission."""
+
+    submission: Submission
+    upload: FileUpload
+
+    def write(self, chunk: bytes) -> None:
+        self.upload.write(chunk)
+
+    def finish(self) -> Receipt:
+        self.upload.keep()
+        self.submission.settle()
+        return self.submission.receipts[-1]
+
+
+@contextmanager
+def opened(shop: Workshop, path: str) -> Iterator[Opened]:
+    submission = shop.intake.submission("class-a")
+    with submission.upload(path) as upload:
+        yield Opened(submission, upload)
+
+
 def send(shop: Workshop, path: str, *chunks: bytes) -> Receipt:
     shop.clock.advance(1)
-    with shop.intake.upload("class-a", path) as upload:
+    with opened(shop, path) as upload:
         for chunk in chunks:
             upload.write(chunk)
         return upload.finish()
@@ -76,7 +101,7 @@ def test_a_sender_who_goes_away_leaves_nothing(shop: Workshop, chunks: int) -> N
     before = all_rows(shop.ledger)
 
     def begin() -> None:
-        with shop.intake.upload("class-a", "essay.txt") as upload:
+        with opened(shop, "essay.txt") as upload:
             for _ in range(chunks):
                 upload.write(GOOD)
             raise SenderGoneError
@@ -91,22 +116,22 @@ def test_a_sender_who_goes_away_leaves_nothing(shop: Workshop, chunks: int) -> N
 def test_an_upload_that_is_not_finished_is_none(shop: Workshop) -> None:
     shop.register(expected=3)
     before = all_rows(shop.ledger)
-    with shop.intake.upload("class-a", "essay.txt") as upload:
+    with opened(shop, "essay.txt") as upload:
         upload.write(GOOD)
-        assert upload.size == len(GOOD)
+        assert upload.upload.size == len(GOOD)
     assert all_rows(shop.ledger) == before
     assert shop.blob_hashes() == {}
 
 
 def test_a_batch_that_nobody_registered_takes_no_byte(shop: Workshop) -> None:
-    with pytest.raises(UnknownBatchError), shop.intake.upload("class-a", "essay.txt"):
+    with pytest.raises(UnknownBatchError), opened(shop, "essay.txt"):
         pytest.fail("the upload has begun")
     assert shop.blob_hashes() == {}
 
 
 def test_a_path_outside_the_grammar_takes_no_byte(shop: Workshop) -> None:
     shop.register()
-    with pytest.raises(InvalidIdError), shop.intake.upload("class-a", "../essay.txt"):
+    with pytest.raises(InvalidIdError), opened(shop, "../essay.txt"):
         pytest.fail("the upload has begun")
     assert shop.blob_hashes() == {}
 
@@ -143,8 +168,8 @@ def test_of_two_uploads_of_one_path_that_are_open_at_once_both_are_versions(
 ) -> None:
     shop.register(expected=3)
     with (
-        shop.intake.upload("class-a", "essay.txt") as first,
-        shop.intake.upload("class-a", "essay.txt") as second,
+        opened(shop, "essay.txt") as first,
+        opened(shop, "essay.txt") as second,
     ):
         first.write(GOOD)
         second.write(OTHER)
@@ -156,8 +181,8 @@ def test_of_two_uploads_of_one_path_that_are_open_at_once_both_are_versions(
 def test_of_the_same_bytes_in_two_open_uploads_one_is_a_version(shop: Workshop) -> None:
     shop.register(expected=3)
     with (
-        shop.intake.upload("class-a", "essay.txt") as first,
-        shop.intake.upload("class-a", "essay.txt") as second,
+        opened(shop, "essay.txt") as first,
+        opened(shop, "essay.txt") as second,
     ):
         first.write(GOOD)
         second.write(GOOD)
@@ -172,7 +197,7 @@ def test_bytes_that_were_the_latest_when_the_upload_began_are_news_after_another
 ) -> None:
     shop.register(expected=3)
     send(shop, "essay.txt", GOOD)
-    with shop.intake.upload("class-a", "essay.txt") as upload:
+    with opened(shop, "essay.txt") as upload:
         upload.write(GOOD)
         send(shop, "essay.txt", OTHER)
         receipt = upload.finish()
@@ -184,7 +209,7 @@ def test_bytes_that_were_the_latest_when_the_upload_began_are_news_after_another
 def test_a_batch_that_is_closed_while_a_file_arrives_takes_it_as_late(shop: Workshop) -> None:
     """What counts is when the last byte was there."""
     shop.register(expected=3)
-    with shop.intake.upload("class-a", "essay.txt") as upload:
+    with opened(shop, "essay.txt") as upload:
         upload.write(GOOD)
         shop.close()
         receipt = upload.finish()
@@ -201,7 +226,7 @@ def test_each_call_of_an_upload_may_come_from_another_thread(shop: Workshop) -> 
         thread.start()
         thread.join()
 
-    with shop.intake.upload("class-a", "essay.txt") as upload:
+    with opened(shop, "essay.txt") as upload:
         elsewhere(lambda: upload.write(GOOD[:5]))
         elsewhere(lambda: upload.write(GOOD[5:]))
         elsewhere(lambda: found.append(upload.finish()))
@@ -211,12 +236,12 @@ def test_each_call_of_an_upload_may_come_from_another_thread(shop: Workshop) -> 
 def test_a_large_file_is_never_in_memory_as_a_whole(shop: Workshop) -> None:
     shop.register()
     chunk = b"x" * 65_536
-    with shop.intake.upload("class-a", "warm.txt") as upload:
+    with opened(shop, "warm.txt") as upload:
         upload.write(chunk)
         upload.finish()
     tracemalloc.start()
     try:
-        with shop.intake.upload("class-a", "essay.txt") as upload:
+        with opened(shop, "essay.txt") as upload:
             for _ in range(400):
                 upload.write(chunk)
             receipt = upload.finish()

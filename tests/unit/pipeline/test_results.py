@@ -252,7 +252,7 @@ def test_a_report_tells_every_file_with_its_outcome_and_what_to_do(done: Worksho
     assert [it["outcome"] for it in told["essays"]] == ["accepted"] * 3 + ["rejected", "excess"]
     assert told["essays"][4]["duplicate_of"] == "e001"
     page = latest_report(done, ContentType.BATCH_REPORT_HTML)
-    for words in ("EMPTY_CONTENT", "BATCH_FULL", "extra.txt", "Has the same content as e001."):
+    for words in ("EMPTY_CONTENT", "BATCH_FULL", "extra.txt", "content as <bdi>e001</bdi>."):
         assert words in page
 
 
@@ -262,3 +262,15 @@ def test_a_settled_batch_has_lasted_from_registration_to_its_last_fact(done: Wor
     assert done.view().duration_seconds == 4.0
     done.release()
     assert done.view().duration_seconds == 4.0
+
+
+def test_a_report_shows_what_a_name_of_a_file_hides(shop: Workshop) -> None:
+    shop.register(expected=2)
+    name = "\u202etxt.<b>exe"
+    shop.receive(name)
+    shop.receive(f"{name}/{name}")
+    shop.process_pending()
+    write_batch_report(shop.ledger, shop.blobs, "class-a")
+    page = latest_report(shop, ContentType.BATCH_REPORT_HTML)
+    assert "\u202e" not in page
+    assert "[U+202E]txt.&lt;b&gt;exe/[U+202E]txt.&lt;b&gt;exe" in page

@@ -1,7 +1,6 @@
 """Recorded events for these tests, a stop that notes the pauses, and relays without a network."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -27,19 +26,10 @@ def record(ledger: Ledger, *uploads: str, batch_id: str = BATCH) -> None:
             tx.outbox.publish(data, correlation_id="corr-1", batch_id=batch_id)
 
 
-def take_away(ledger: Ledger, seq: int) -> dict[str, Any]:
-    """Take an event out of the outbox, as if its transaction had not committed yet."""
+def take_away(ledger: Ledger, seq: int) -> None:
+    """Take an event out of the outbox, as if its transaction had rolled back."""
     with ledger.write() as tx:
-        where = outbox.c.seq == seq
-        row = tx.connection.execute(sa.select(outbox).where(where)).mappings().one()
-        tx.connection.execute(sa.delete(outbox).where(where))
-        return dict(row)
-
-
-def put_back(ledger: Ledger, row: dict[str, Any]) -> None:
-    """Commit late what was taken away."""
-    with ledger.write() as tx:
-        tx.connection.execute(sa.insert(outbox).values(**row))
+        tx.connection.execute(sa.delete(outbox).where(outbox.c.seq == seq))
 
 
 def envelopes(ledger: Ledger) -> list[Envelope]:

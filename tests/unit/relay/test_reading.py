@@ -9,48 +9,13 @@ from sqlalchemy.exc import OperationalError
 from huleedu_dagster.domain.events import EVENT_MODELS
 from huleedu_dagster.ledger.ledger import Ledger
 from huleedu_dagster.relay.reading import POLL_SECONDS, follow, recorded_after
-from tests.support.fakes import ManualClock
-from tests.unit.relay.events import NotedStop, put_back, record, take_away
+from tests.unit.relay.events import NotedStop, record, take_away
 
 
-def numbers(ledger: Ledger, after: int = 0, gap_seconds: float | None = 30) -> list[int]:
-    return [seq for seq, _ in recorded_after(ledger, after, gap_seconds=gap_seconds)]
-
-
-def test_nothing_behind_a_missing_number_is_read_while_it_may_still_come(ledger: Ledger) -> None:
-    record(ledger, "one", "two", "three")
-    late = take_away(ledger, 2)
-    assert numbers(ledger) == [1]
-    assert numbers(ledger, after=1) == []
-
-    put_back(ledger, late)
-
-    assert numbers(ledger, after=1) == [2, 3]
-
-
-def test_a_number_that_never_comes_is_waited_for_only_so_long(
-    ledger: Ledger, clock: ManualClock
-) -> None:
+def test_a_missing_number_keeps_nobody_waiting(ledger: Ledger) -> None:
     record(ledger, "one", "two", "three")
     take_away(ledger, 2)
-    clock.advance(29)
-    assert numbers(ledger) == [1]
-    clock.advance(2)
-    assert numbers(ledger) == [1, 3]
-
-
-def test_a_missing_first_number_is_waited_for_too(ledger: Ledger, clock: ManualClock) -> None:
-    record(ledger, "one", "two")
-    take_away(ledger, 1)
-    assert numbers(ledger) == []
-    clock.advance(31)
-    assert numbers(ledger) == [2]
-
-
-def test_with_one_writer_at_a_time_nobody_waits_for_a_missing_number(ledger: Ledger) -> None:
-    record(ledger, "one", "two", "three")
-    take_away(ledger, 2)
-    assert numbers(ledger, gap_seconds=None) == [1, 3]
+    assert [seq for seq, _ in recorded_after(ledger, 0)] == [1, 3]
 
 
 def test_following_goes_on_with_what_is_recorded_later_and_stops_when_asked(

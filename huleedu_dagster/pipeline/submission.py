@@ -1,0 +1,273 @@
+"""Files that come together: each is durable by itself, their places are given in groups.
+
+Bytes are written to the store while they arrive and hashed on the way; a file need not fit into
+memory. A transaction costs more than a file of usual size, so files that came whole wait a moment
+for the next ones; who sends them has no receipt before.
+"""
+
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+
+from huleedu_dagster.domain.events import EssayUploadFinishedV1
+from huleedu_dagster.domain.ids import essay_path, new_upload_id, raw_blob_key
+from huleedu_dagster.ledger.ledger import Ledger, Transaction
+from huleedu_dagster.ledger.records import Batch
+from huleedu_dagster.pipeline.slots import Arrival, BatchSlots, Receipt, ReceiptStatus
+from huleedu_dagster.storage.port import BlobStore, BlobWriter
+
+GROUP_FILES = 32
+"""Files that wait for their places together, at most."""
+
+
+class Submission:
+    """Files of one request, or of another errand in which files come together.
+
+    As a context manager it is finished when its block ends; when the block raises, what came whole
+    is kept and the submission stays unfinished. Its methods may be called from different threads;
+    files come one after the other.
+
+    Args:
+        ledger: Where places are given.
+        blobs: Where bytes are kept.
+        max_slots: Slots a batch may have at most.
+        batch_id: A registered batch.
+        correlation_id: Ties the files' events together; the batch's own if `None`.
+
+    Attributes:
+        batch: The batch as it was when the submission began.
+        receipts: What was promised, in order.
+
+    Raises:
+        UnknownBatchError: The batch is not registered.
+        sqlalchemy.exc.SQLAlchemyError: The ledger cannot be reached.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        blobs: BlobStore,
+        max_slots: int,
+        batch_id: str,
+        *,
+        correlation_id: str | None = None,
+    ) -> None:
+        self.receipts: list[Receipt] = []
+        self._ledger = ledger
+        self._blobs = blobs
+        self._max_slots = max_slots
+        with ledger.read() as tx:
+            self.batch: Batch = tx.batches.get(batch_id)
+            self._known = tx.essays.latest_hashes(batch_id)
+        self._correlation_id = correlation_id or self.batch.registration.correlation_id
+        self._lock = threading.RLock()
+        self._waiting: list[Arrival] = []
+        self._waiting_since = 0.0
+
+    def __enter__(self) -> Self:
+        """Begin; the ledger was asked already."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Finish, or keep what came whole."""
+        if error is None:
+            self.finish()
+            return
+        # What is raised already says that nothing was promised.
+        with suppress(Exception):
+            self.settle()
+
+    def receive(self, path: str, data: bytes) -> None:
+        """Take in one file that is there as a whole; see `upload` and `FileUpload.keep`."""
+        with self.upload(path) as upload:
+            upload.write(data)
+            upload.keep()
+
+    @contextmanager
+    def upload(self, path: str) -> Iterator["FileUpload"]:
+        """Take in one file whose bytes arrive piece by piece.
+
+        A block that ends before `FileUpload.keep` leaves nothing behind.
+
+        Args:
+            path: Relative path of the file inside its batch.
+
+        Raises:
+            InvalidIdError: The path does not fit the grammar of paths; no byte was taken.
+            OSError: The store failed; nothing is promised.
+        """
+        canonical = essay_path(path)
+        upload_id = new_upload_id()
+        key = raw_blob_key(self.batch.batch_id, upload_id)
+        with self._blobs.writer(key) as writer:
+            yield FileUpload(self, writer, canonical, upload_id, key)
+
+    def waits_longer_than(self, seconds: float) -> bool:
+        """Whether a file that came whole has waited longer for its place."""
+        return bool(self._waiting) and time.monotonic() - self._waiting_since > seconds
+
+    def settle(self) -> None:
+        """Give what waits its places, in one transaction; then every kept file has its receipt.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: The ledger failed; nothing is promised for what waited.
+        """
+        with self._lock:
+            if not self._waiting:
+                return
+            self._secure()
+            with self._ledger.write() as tx:
+                found = self._place(tx)
+            self._give(found)
+
+    def finish(self) -> None:
+        """Record that the last file was handed in, in one transaction with what still waits.
+
+        A submission without news is no fact, unless the one that brought the news died before it
+        could say that it was finished.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: The ledger failed; nothing is promised for what waited.
+        """
+        with self._lock:
+            if not self._waiting and not self._is_news():
+                return
+            self._secure()
+            with self._ledger.write() as tx:
+                found = self._place(tx)
+                self._publish(tx, [*self.receipts, *found])
+            self._give(found)
+
+    def _keep(self, upload: "FileUpload") -> None:
+        writer = upload.writer
+        with self._lock:
+            if self._known.get(upload.path) == writer.sha256 and self._still_latest(upload):
+                return
+            arrival = Arrival(
+                upload_id=upload.upload_id,
+                path=upload.path,
+                sha256=writer.sha256,
+                size=writer.size,
+                blob_key=upload.blob_key,
+                correlation_id=self._correlation_id,
+            )
+            writer.commit(secure=False)
+            if not self._waiting:
+                self._waiting_since = time.monotonic()
+            self._waiting.append(arrival)
+            self._known[upload.path] = arrival.sha256
+            if len(self._waiting) >= GROUP_FILES:
+                self.settle()
+
+    def _still_latest(self, upload: "FileUpload") -> bool:
+        # What waits may be a version of the same path, and another one may have come meanwhile.
+        self.settle()
+        with self._ledger.read() as tx:
+            latest = tx.essays.latest_upload(self.batch.batch_id, upload.path)
+        if latest is None or latest.sha256 != upload.writer.sha256:
+            return False
+        self.receipts.append(Receipt.of(latest, ReceiptStatus.UNCHANGED))
+        return True
+
+    def _secure(self) -> None:
+        # Before the transaction: what waits for the disk must not keep other writers waiting.
+        self._blobs.secure(it.blob_key for it in self._waiting)
+
+    def _place(self, tx: Transaction) -> list[Receipt]:
+        if not self._waiting:
+            return []
+        batch = tx.batches.get(self.batch.batch_id, lock=True)
+        return BatchSlots(tx, batch, self._max_slots).take(self._waiting)
+
+    def _give(self, receipts: list[Receipt]) -> None:
+        self._waiting.clear()
+        self.receipts += receipts
+
+    def _is_news(self) -> bool:
+        if not self.receipts:
+            return False
+        if _has_news(self.receipts):
+            return True
+        with self._ledger.read() as tx:
+            return _unfinished_since(tx, self.batch.batch_id) is not None
+
+    def _publish(self, tx: Transaction, receipts: Sequence[Receipt]) -> None:
+        batch_id = self.batch.batch_id
+        moments = [it.received_at for it in receipts if it.status is not ReceiptStatus.UNCHANGED]
+        if not moments:
+            unfinished = _unfinished_since(tx, batch_id)
+            if unfinished is None:
+                return
+            moments = [unfinished]
+        event = EssayUploadFinishedV1(
+            batch_id=batch_id,
+            expected_count=len(receipts),
+            upload_ts=max(moments),
+            correlation_id=uuid.UUID(self._correlation_id),
+        )
+        tx.outbox.publish(event, correlation_id=self._correlation_id, batch_id=batch_id)
+
+
+@dataclass(frozen=True, slots=True)
+class FileUpload:
+    """One file on its way in, made by `Submission.upload`.
+
+    Attributes:
+        writer: Takes the bytes.
+        path: The path in its canonical form.
+        blob_key: Where the bytes will be kept.
+    """
+
+    submission: Submission
+    writer: BlobWriter
+    path: str
+    upload_id: str
+    blob_key: str
+
+    @property
+    def size(self) -> int:
+        """How much was taken up to now, in bytes."""
+        return self.writer.size
+
+    def write(self, chunk: bytes) -> None:
+        """Take more bytes.
+
+        Raises:
+            OSError: The store failed; nothing is promised.
+        """
+        self.writer.write(chunk)
+
+    def keep(self) -> None:
+        """Make the file durable; called once, after the last byte.
+
+        Its place is given by `Submission.settle`, or before that with others that wait. Bytes that
+        are the latest under this path already are not kept a second time.
+
+        Raises:
+            OSError: The store failed; nothing is promised.
+            sqlalchemy.exc.SQLAlchemyError: The ledger failed; nothing is promised.
+        """
+        self.submission._keep(self)
+
+
+def _has_news(receipts: Sequence[Receipt]) -> bool:
+    return any(receipt.status is not ReceiptStatus.UNCHANGED for receipt in receipts)
+
+
+def _unfinished_since(tx: Transaction, batch_id: str) -> datetime | None:
+    """When the last file came, if no finished request can have brought it."""
+    received = tx.essays.last_received_at(batch_id)
+    finished = tx.outbox.data_of(batch_id, EssayUploadFinishedV1.event_type)
+    moments = (EssayUploadFinishedV1.model_validate(it).upload_ts for it in finished)
+    return None if received is None or any(it >= received for it in moments) else received
