@@ -3,14 +3,18 @@
 A benchmark compares two ways to the same result. Each round makes a fresh folder for each side,
 prepares it untimed and then times one call; the sides take turns, and the one that begins changes
 from round to round, so that a busy machine and warm caches touch both alike.
+
+A figure has no other way to compare with: it is measured several times in one folder, against a
+target.
 """
 
+import os
 import resource
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +23,17 @@ ROUNDS = 5
 
 Case = Callable[[Path], AbstractContextManager[Callable[[], object]]]
 """Prepares one side in an empty folder and gives the call that is timed."""
+
+
+@dataclass(frozen=True, slots=True)
+class MoreCpu:
+    """What a timed call gives back when a process that goes on worked for it.
+
+    Attributes:
+        seconds: User and system time of that process during the call.
+    """
+
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +98,83 @@ class Result:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One measurement of a figure.
+
+    Attributes:
+        value: What was measured, in the figure's unit.
+        cpu: User and system time of all processes that took part, seconds.
+        parts: What the value is made of, in its unit.
+    """
+
+    value: float
+    cpu: float
+    parts: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A named figure that should not be above a target.
+
+    Attributes:
+        subject: What is measured, for people.
+        unit: Of the value, its parts and the target: `s` or `MB`.
+        target: What the median should stay under.
+        case: Prepares an empty folder and gives the call that measures once.
+        note: What is measured and what is not.
+        rounds: How often it is measured; the first is as good as any other.
+    """
+
+    name: str
+    subject: str
+    unit: str
+    target: float
+    case: Callable[[Path], AbstractContextManager[Callable[[], Sample]]]
+    note: str
+    rounds: int = ROUNDS
+
+
+@dataclass(frozen=True, slots=True)
+class FigureResult:
+    """What was measured for a figure; the field names are those of the JSON.
+
+    Attributes:
+        values: All of them, in the order in which they were measured.
+        cpu_seconds: Median.
+        parts: Medians; they need not add up to the median of the whole.
+        load_average: That of the machine in the minute before it began: was it idle?
+    """
+
+    benchmark: str
+    subject: str
+    unit: str
+    target: float
+    median: float
+    values: list[float]
+    cpu_seconds: float
+    parts: dict[str, float]
+    load_average: float
+    note: str
+
+    def as_json(self) -> dict[str, object]:
+        """The JSON object."""
+        return asdict(self)
+
+
 class Registry:
-    """The benchmarks there are, by name."""
+    """The benchmarks and figures there are, by name."""
 
     def __init__(self) -> None:
-        self._found: dict[str, Benchmark] = {}
+        self._found: dict[str, Benchmark | Figure] = {}
 
     @property
     def names(self) -> list[str]:
         """All names, in the order in which they were added."""
         return list(self._found)
 
-    def add(self, benchmark: Benchmark) -> None:
-        """Add a benchmark.
+    def add(self, benchmark: Benchmark | Figure) -> None:
+        """Add one.
 
         Raises:
             ValueError: There is one of this name.
@@ -104,8 +183,8 @@ class Registry:
             raise ValueError(f"there are two benchmarks {benchmark.name}")
         self._found[benchmark.name] = benchmark
 
-    def chosen(self, names: Iterable[str]) -> list[Benchmark]:
-        """The benchmarks of these names, all if there is no name.
+    def chosen(self, names: Iterable[str]) -> list[Benchmark | Figure]:
+        """Those of these names, all if there is no name.
 
         Raises:
             LookupError: There is none of a name; the message lists those that there are.
@@ -119,8 +198,10 @@ class Registry:
         return [self._found[it] for it in wanted]
 
 
-def run(benchmark: Benchmark) -> Result:
-    """Run one benchmark: a round to warm up, then the timed rounds."""
+def run(benchmark: Benchmark | Figure) -> Result | FigureResult:
+    """Run one benchmark: a round to warm up, then the timed rounds; or measure a figure."""
+    if isinstance(benchmark, Figure):
+        return _measure(benchmark)
     subject: list[Timing] = []
     baseline: list[Timing] = []
     pairs = [(benchmark.subject, subject), (benchmark.baseline, baseline)]
@@ -150,6 +231,26 @@ def summarise(benchmark: Benchmark, subject: list[Timing], baseline: list[Timing
     )
 
 
+def _measure(figure: Figure) -> FigureResult:
+    load = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, figure.case(Path(folder)) as call:
+        samples = [call() for _ in range(figure.rounds)]
+    names = samples[0].parts
+    parts = {name: statistics.median(it.parts[name] for it in samples) for name in names}
+    return FigureResult(
+        benchmark=figure.name,
+        subject=figure.subject,
+        unit=figure.unit,
+        target=figure.target,
+        median=round(statistics.median(it.value for it in samples), 2),
+        values=[round(it.value, 2) for it in samples],
+        cpu_seconds=round(statistics.median(it.cpu for it in samples), 2),
+        parts={name: round(value, 2) for name, value in parts.items()},
+        load_average=round(load, 2),
+        note=f"median of {len(samples)}; {figure.note}",
+    )
+
+
 def peak_mb() -> float:
     """Most memory that this process or one of its ended children ever held, in MB."""
     who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
@@ -161,9 +262,10 @@ def peak_mb() -> float:
 def _time(case: Case) -> Timing:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, case(Path(folder)) as call:
         cpu, wall = _cpu_seconds(), time.perf_counter()
-        call()
+        found = call()
         wall = time.perf_counter() - wall
-        return Timing(wall, _cpu_seconds() - cpu)
+        more = found.seconds if isinstance(found, MoreCpu) else 0.0
+        return Timing(wall, _cpu_seconds() - cpu + more)
 
 
 def _cpu_seconds() -> float:

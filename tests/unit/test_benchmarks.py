@@ -9,7 +9,19 @@ import pytest
 
 from benchmarks import __main__ as command
 from benchmarks.essays import write_class
-from benchmarks.framework import Benchmark, Case, Registry, Result, Side, Timing, run, summarise
+from benchmarks.framework import (
+    Benchmark,
+    Case,
+    Figure,
+    FigureResult,
+    Registry,
+    Result,
+    Sample,
+    Side,
+    Timing,
+    run,
+    summarise,
+)
 from benchmarks.registry import registry
 
 FIELDS = [
@@ -50,6 +62,23 @@ def trivial(seen: list[str], *, rounds: int = 5) -> Benchmark:
     )
 
 
+def figure(name: str, *values: float) -> Figure:
+    """A figure that finds these values, half of each waiting."""
+    left = iter(values)
+
+    @contextmanager
+    def case(folder: Path) -> Iterator[Callable[[], Sample]]:
+        assert list(folder.iterdir()) == []
+
+        def measure() -> Sample:
+            value = next(left)
+            return Sample(value, value / 10, {"wait": value / 2, "work": value / 2})
+
+        yield measure
+
+    return Figure(name, "a wait", "s", 15, case, "nothing is done", rounds=len(values))
+
+
 def test_each_round_prepares_both_sides_afresh_and_they_take_turns_in_beginning() -> None:
     seen: list[str] = []
     run(trivial(seen, rounds=3))
@@ -76,6 +105,22 @@ def test_the_result_is_one_json_object_with_these_fields() -> None:
     assert found["peak_mb"] > 1
 
 
+def test_a_figure_is_the_median_of_all_rounds_with_that_of_its_parts() -> None:
+    found = run(figure("latency", 12.0, 4.0, 2.0)).as_json()
+    assert isinstance(found.pop("load_average"), float)
+    assert json.loads(json.dumps(found)) == {
+        "benchmark": "latency",
+        "subject": "a wait",
+        "unit": "s",
+        "target": 15,
+        "median": 4.0,
+        "values": [12.0, 4.0, 2.0],
+        "cpu_seconds": 0.4,
+        "parts": {"wait": 2.0, "work": 2.0},
+        "note": "median of 3; nothing is done",
+    }
+
+
 def test_a_name_is_given_once_and_an_unknown_one_is_refused() -> None:
     found = Registry()
     found.add(trivial([]))
@@ -89,7 +134,9 @@ def test_a_name_is_given_once_and_an_unknown_one_is_refused() -> None:
 def test_the_command_prints_one_line_for_each_benchmark(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def at_once(benchmark: Benchmark) -> Result:
+    def at_once(benchmark: Benchmark | Figure) -> Result | FigureResult:
+        if isinstance(benchmark, Figure):
+            return run(figure(benchmark.name, 1.0))
         return summarise(benchmark, [Timing(1.0, 1.0)], [Timing(2.0, 2.0)])
 
     monkeypatch.setattr(command, "run", at_once)
