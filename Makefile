@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 LOCK := requirements/constraints.txt
 ONLY ?=
 
-.PHONY: setup demo up test test-all lint bench constraints schemas samples clean
+.PHONY: setup demo up test test-all lint bench constraints schemas samples screenshots clean
 
 setup: $(STAMP)
 
@@ -48,6 +48,9 @@ schemas: $(STAMP)
 
 samples: $(STAMP)
 	$(BIN)/python -m scripts.make_samples
+
+screenshots: $(STAMP)
+	$(BIN)/python -m scripts.screenshots
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

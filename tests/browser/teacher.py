@@ -1,0 +1,56 @@
+"""A teacher in a browser at a server of the test's own process, whose results come when asked."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, expect
+
+from huleedu_dagster.domain.access import Scope
+from tests.browser.chromium import Tab
+from tests.intake.served import LIMITS, Served, serving
+
+
+@dataclass
+class Teacher:
+    """A teacher who is signed in at the drop page, and the server behind it."""
+
+    served: Served
+    tab: Tab
+
+    @property
+    def page(self) -> Page:
+        """What is open."""
+        return self.tab.page
+
+    def choose(self, *paths: Path) -> None:
+        """Choose files."""
+        self.page.locator("[data-files]").set_input_files(paths)
+
+    def hand_in(self) -> None:
+        """Hand in what was chosen."""
+        self.page.get_by_role("button", name=re.compile("^Hand in")).click()
+
+    def kept(self) -> list[str]:
+        """Paths of all files that the server kept, once for each upload."""
+        with self.served.shop.ledger.read() as tx:
+            found = tx.batches.all()
+            return [up.path for it in found for up in tx.essays.uploads_of(it.batch_id)]
+
+
+@contextmanager
+def signed_in(browser: Browser, home: Path, size: tuple[int, int]) -> Iterator[Teacher]:
+    """A teacher who signed in with a token, at a server that lets wait one second."""
+    home.mkdir()
+    with serving(home, replace(LIMITS, retry_seconds=1, max_files=100)) as served:
+        tab = Tab(browser, served.url, size)
+        try:
+            tab.page.goto("/")
+            tab.page.get_by_label("Token").fill(served.token("teacher", *Scope))
+            tab.page.get_by_role("button", name="Sign in").click()
+            expect(tab.page.get_by_role("heading", level=1)).to_have_text("Hand in essays")
+            yield Teacher(served, tab)
+        finally:
+            tab.close()

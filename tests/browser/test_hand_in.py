@@ -1,0 +1,179 @@
+"""Handing in when things go wrong: a busy or broken server, a lost connection, a session's end."""
+
+import re
+from pathlib import Path
+
+from playwright.sync_api import expect
+
+from tests.browser.teacher import Teacher
+from tests.intake.served import LIMITS
+
+LOST_ONCE = """
+    const send = XMLHttpRequest.prototype.send;
+    window.sent = [];
+    XMLHttpRequest.prototype.send = function (body) {
+      if (body instanceof Blob) {
+        window.sent.push(this);
+        if (window.sent.length <= %d) {
+          const lost = this.onerror;
+          this.onload = () => lost();
+        }
+      }
+      return send.call(this, body);
+    };
+    null;
+"""
+ASTRAY_ONCE = """
+    const open = XMLHttpRequest.prototype.open;
+    XMLHttpRequest.prototype.open = function (method, url) {
+      const astray = url.includes("files") && !window.astray;
+      window.astray ||= astray;
+      return open.call(this, method, astray ? "/v1/files/nowhere" : url);
+    };
+    null;
+"""
+IMPATIENT = """
+    const wait = window.setTimeout;
+    window.setTimeout = (work, ms) => wait(work, Math.min(ms, 50));
+    null;
+"""
+
+
+def essays(folder: Path, count: int) -> list[Path]:
+    """Files with essays, in order."""
+    paths = [folder / f"{number:02d}.txt" for number in range(count)]
+    for path in paths:
+        path.write_text(f"This essay of {path.stem} is about teh sea and the ships on it.")
+    return paths
+
+
+def test_a_server_that_cannot_keep_files_is_waited_for(teacher: Teacher, tmp_path: Path) -> None:
+    teacher.served.shop.blobs.fail("write", "raw_upload_blob", 1)
+    teacher.choose(*essays(tmp_path, 3))
+    teacher.hand_in()
+    state = teacher.page.locator("[data-list] .state").first
+    expect(state).to_contain_text("nothing is promised")
+    expect(state).to_contain_text("Trying again")
+    assert teacher.kept() == []
+    expect(teacher.page.locator("li.kept")).to_have_count(3)
+    assert teacher.kept() == ["00.txt", "01.txt", "02.txt"]
+
+
+def test_an_answer_that_is_lost_is_asked_for_again_and_nothing_is_kept_twice(
+    teacher: Teacher, tmp_path: Path
+) -> None:
+    teacher.page.evaluate(LOST_ONCE % 1)
+    teacher.choose(*essays(tmp_path, 12))
+    teacher.hand_in()
+    expect(teacher.page.locator("li.kept")).to_have_count(12)
+    assert teacher.kept() == [f"{number:02d}.txt" for number in range(12)]
+    # Ten files and their repetition, then the other two.
+    assert teacher.page.evaluate("sent.length") == 3
+    expect(teacher.page.locator("[data-list] li").nth(9)).to_contain_text("Kept as e010.")
+
+
+def test_a_file_that_is_gone_loses_no_other_and_is_not_called_kept(
+    teacher: Teacher, tmp_path: Path
+) -> None:
+    page = teacher.page
+    page.evaluate(IMPATIENT)
+    paths = essays(tmp_path, 3)
+    teacher.choose(*paths)
+    paths[1].unlink()
+    teacher.hand_in()
+    expect(page.locator("li.kept")).to_have_count(2)
+    gone = page.locator("li.failed")
+    expect(gone).to_contain_text("Not kept: The connection was lost, or the file was moved")
+    assert sorted(teacher.kept()) == ["00.txt", "02.txt"]
+    expect(page.get_by_role("status")).to_have_text("2 files kept, 1 not kept.")
+    expect(page.get_by_role("button", name="Try again: 01.txt")).to_be_visible()
+
+
+def test_what_the_server_refuses_keeps_its_sentence_and_can_be_tried_again(
+    teacher: Teacher, tmp_path: Path
+) -> None:
+    page = teacher.page
+    page.evaluate(ASTRAY_ONCE)
+    teacher.choose(*essays(tmp_path, 1))
+    teacher.hand_in()
+    expect(page.locator("li.failed")).to_contain_text("There is nothing here.")
+    assert teacher.kept() == []
+    page.get_by_role("button", name="Try again: 00.txt").press("Enter")
+    expect(page.locator("li.kept")).to_contain_text("Kept as e001.")
+
+
+def test_every_file_has_its_own_result(teacher: Teacher, tmp_path: Path) -> None:
+    page = teacher.page
+    page.get_by_label("Essays expected").fill("1")
+    large = tmp_path / "large.txt"
+    large.write_bytes(b"x" * (LIMITS.max_file_bytes + 1))
+    hidden = tmp_path / ".hidden"
+    hidden.write_text("Litter.")
+    teacher.choose(*essays(tmp_path, 2), large, hidden)
+    expect(page.locator("li.failed")).to_contain_text("larger than an essay can be")
+    teacher.hand_in()
+    rows = page.locator("[data-list] li")
+    expect(rows.filter(has_text="00.txt")).to_contain_text("Kept as e001.")
+    expect(rows.filter(has_text="01.txt")).to_contain_text("not counted: the batch has all")
+    expect(rows.filter(has_text=".hidden")).to_contain_text("left out")
+    assert teacher.kept() == ["00.txt", "01.txt"]
+
+
+def test_wrong_values_are_told_beside_their_fields(teacher: Teacher, tmp_path: Path) -> None:
+    page = teacher.page
+    page.get_by_label("Essays expected").fill("100")
+    teacher.choose(*essays(tmp_path, 1))
+    teacher.hand_in()
+    field = page.get_by_label("Essays expected")
+    expect(field).to_be_focused()
+    expect(field).to_have_attribute("aria-invalid", "true")
+    expect(field).to_have_accessible_description(re.compile("whole number from 1 to 99"))
+    field.fill("")
+    page.get_by_label("Deadline").fill("2020-01-01T10:00")
+    teacher.hand_in()
+    expect(page.get_by_label("Deadline")).to_be_focused()
+    assert teacher.kept() == []
+
+
+def test_two_files_of_one_name_are_not_taken_for_versions(teacher: Teacher, tmp_path: Path) -> None:
+    page = teacher.page
+    for name in ("Anna", "Bilal"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "essay.txt").write_text(f"This is what {name} wrote about the sea.")
+        page.locator("[data-folder]").set_input_files(tmp_path / name)
+    expect(page.locator("[data-list] li")).to_have_count(1)
+    expect(page.locator("[data-problem]")).to_contain_text("the same name: essay.txt")
+
+
+def test_a_batch_page_that_was_signed_out_says_so(teacher: Teacher, tmp_path: Path) -> None:
+    page = teacher.page
+    teacher.choose(*essays(tmp_path, 1))
+    teacher.hand_in()
+    page.get_by_role("link", name="Watch the batch").click()
+    expect(page.locator("#e001")).to_contain_text("Waiting")
+    page.context.clear_cookies()
+    teacher.served.shop.process_pending()
+    expect(page.get_by_role("alert").first).to_contain_text("you may be signed out", timeout=15_000)
+    expect(page.locator("#e001")).to_be_visible()
+
+
+def test_the_drop_page_is_used_by_keyboard_alone(teacher: Teacher, tmp_path: Path) -> None:
+    page = teacher.page
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("Class")).to_be_focused()
+    page.keyboard.type("9B")
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if page.locator("[data-files]").evaluate("it => it === document.activeElement"):
+            break
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files(essays(tmp_path, 1))
+    expect(page.get_by_role("button", name="Hand in 1 file")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("link", name="Watch the batch")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("9B")
