@@ -56,6 +56,7 @@ class Benchmark:
     Attributes:
         note: What is timed and what is not.
         rounds: Timed rounds after one that only warms up.
+        target: What the ratio should reach, where that was decided.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Benchmark:
     baseline: Side
     note: str
     rounds: int = ROUNDS
+    target: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,8 @@ class Result:
 
     Attributes:
         ratio: Baseline by subject, wall time: above 1 the subject is the quicker one.
+        target: What the ratio should reach; `None` where nothing was decided.
+        met: Whether it does.
         peak_mb: Most memory that this process or one of its children ever held, in MB.
     """
 
@@ -86,6 +90,8 @@ class Result:
     subject: str
     baseline: str
     ratio: float
+    target: float | None
+    met: bool
     subject_seconds: float
     baseline_seconds: float
     subject_cpu_seconds: float
@@ -93,7 +99,7 @@ class Result:
     peak_mb: float
     note: str
 
-    def as_json(self) -> dict[str, str | float]:
+    def as_json(self) -> dict[str, str | float | None]:
         """The JSON object."""
         return asdict(self)
 
@@ -140,6 +146,7 @@ class FigureResult:
     """What was measured for a figure; the field names are those of the JSON.
 
     Attributes:
+        met: Whether the median stays under the target.
         values: All of them, in the order in which they were measured.
         cpu_seconds: Median.
         parts: Medians; they need not add up to the median of the whole.
@@ -151,6 +158,7 @@ class FigureResult:
     unit: str
     target: float
     median: float
+    met: bool
     values: list[float]
     cpu_seconds: float
     parts: dict[str, float]
@@ -217,11 +225,14 @@ def summarise(benchmark: Benchmark, subject: list[Timing], baseline: list[Timing
     """The medians of both sides and their ratio."""
     subject_seconds = statistics.median(it.wall for it in subject)
     baseline_seconds = statistics.median(it.wall for it in baseline)
+    ratio = float(f"{baseline_seconds / subject_seconds:.3g}")
     return Result(
         benchmark=benchmark.name,
         subject=benchmark.subject.label,
         baseline=benchmark.baseline.label,
-        ratio=float(f"{baseline_seconds / subject_seconds:.3g}"),
+        ratio=ratio,
+        target=benchmark.target,
+        met=benchmark.target is None or ratio >= benchmark.target,
         subject_seconds=round(subject_seconds, 4),
         baseline_seconds=round(baseline_seconds, 4),
         subject_cpu_seconds=round(statistics.median(it.cpu for it in subject), 4),
@@ -236,13 +247,15 @@ def _measure(figure: Figure) -> FigureResult:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, figure.case(Path(folder)) as call:
         samples = [call() for _ in range(figure.rounds)]
     names = samples[0].parts
+    median = round(statistics.median(it.value for it in samples), 2)
     parts = {name: statistics.median(it.parts[name] for it in samples) for name in names}
     return FigureResult(
         benchmark=figure.name,
         subject=figure.subject,
         unit=figure.unit,
         target=figure.target,
-        median=round(statistics.median(it.value for it in samples), 2),
+        median=median,
+        met=median < figure.target,
         values=[round(it.value, 2) for it in samples],
         cpu_seconds=round(statistics.median(it.cpu for it in samples), 2),
         parts={name: round(value, 2) for name, value in parts.items()},

@@ -1,6 +1,7 @@
 """All benchmarks. A new one is made in a module of its own and added here."""
 
 from benchmarks import (
+    bookkeeping,
     extraction,
     extraction_pdf,
     intake,
@@ -11,7 +12,16 @@ from benchmarks import (
 )
 from benchmarks.framework import Registry
 
-_MODULES = (pipeline, extraction, extraction_pdf, spelling, intake, intake_latency, intake_memory)
+_MODULES = (
+    bookkeeping,
+    pipeline,
+    extraction,
+    extraction_pdf,
+    spelling,
+    intake,
+    intake_latency,
+    intake_memory,
+)
 
 
 def registry() -> Registry:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from huleedu_dagster.domain.ids import MAX_SLOTS
@@ -22,6 +22,19 @@ class Settings(BaseSettings):
     Attributes:
         home: Folder with blobs, ledger, inbox, exports and Dagster's own files.
         ledger_url: SQLAlchemy URL of the ledger; SQLite in the home folder when empty.
+        s3_endpoint: Host and port of the S3 server that keeps the blobs (`s3.school.example:9000`);
+            a folder of this machine keeps them when empty.
+        s3_bucket: Bucket of the blobs; it exists already.
+        s3_access_key: Name of the key that may read, write and list there.
+        s3_secret_key: The key itself.
+        s3_secure: Whether it is spoken to by HTTPS.
+        s3_region: Region of the bucket; servers of one's own take any.
+        s3_connect_seconds: How long a connection to it may take, seconds.
+        s3_read_seconds: How long it may be silent in the middle of an answer, seconds.
+        dagster_database_url: SQLAlchemy URL of a Postgres database for Dagster's tables alone;
+            SQLite in the home folder when empty.
+        dagster_storage: `batched`, or `stock` for Dagster's own classes, over the same tables and
+            slow.
         max_attempts: Failures of infrastructure after which an essay becomes a dead letter.
         max_slots: Essays a batch may have, at most 99.
         wave_limit: Pending essays one sensor tick looks at, at most.
@@ -64,7 +77,8 @@ class Settings(BaseSettings):
         intake_max_streams: Streams of events that are open at the same time.
         intake_max_pending: Essays waiting for an outcome, above which nothing new is
             taken in over HTTP.
-        intake_idle_seconds: How long the next bytes of a request may take to come, seconds.
+        intake_idle_seconds: How long the next bytes of a request with files may take to come, and
+            any other request as a whole, seconds.
         intake_retry_seconds: What a client is asked to wait after 429 or 503, whole seconds.
         intake_requests_per_minute: Requests of one token that are answered.
         intake_failures_per_minute: Requests with invalid tokens that an address may send before it
@@ -88,11 +102,26 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="HULEEDU_", env_file=".env", extra="ignore", frozen=True
+        env_prefix="HULEEDU_",
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        # What is wrong with one setting would be shown with the secrets beside it.
+        hide_input_in_errors=True,
     )
 
     home: Path = Field(default_factory=lambda: Path.home() / ".huleedu")
     ledger_url: str = ""
+    dagster_database_url: str = Field(default="", repr=False)
+    dagster_storage: Literal["batched", "stock"] = "batched"
+    s3_endpoint: str = Field(default="", pattern=r"^(?:[A-Za-z0-9.-]+(?::[0-9]{1,5})?)?$")
+    s3_bucket: str = Field(default="", pattern=r"^(?:[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$")
+    s3_access_key: str = Field(default="", repr=False)
+    s3_secret_key: SecretStr | None = None
+    s3_secure: bool = True
+    s3_region: str = "us-east-1"
+    s3_connect_seconds: float = Field(default=5.0, gt=0)
+    s3_read_seconds: float = Field(default=30.0, gt=0)
     max_attempts: int = Field(default=3, ge=1)
     max_slots: int = Field(default=MAX_SLOTS, ge=1, le=MAX_SLOTS)
     wave_limit: int = Field(default=2_000, ge=1)
@@ -150,10 +179,30 @@ class Settings(BaseSettings):
         _ = self.batch_settings
         return self
 
+    @model_validator(mode="after")
+    def _an_s3_server_is_named_in_full(self) -> "Settings":
+        missing = [
+            f"HULEEDU_{name.upper()}"
+            for name in ("s3_bucket", "s3_access_key", "s3_secret_key")
+            if not getattr(self, name)
+        ]
+        if self.s3_endpoint and missing:
+            raise ValueError(f"HULEEDU_S3_ENDPOINT is set, and not {', '.join(missing)}")
+        return self
+
     @field_validator("home", "spelling_cache", "dictionaries", "word_list")
     @classmethod
     def _paths_are_absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().resolve()
+
+    def make_home(self) -> None:
+        """Make the home folder, for nobody else's eyes; one that is there stays as it is.
+
+        Raises:
+            OSError: It cannot be made.
+        """
+        self.home.parent.mkdir(parents=True, exist_ok=True)
+        self.home.mkdir(mode=0o700, exist_ok=True)
 
     @property
     def batch_settings(self) -> BatchSettings:
@@ -169,6 +218,11 @@ class Settings(BaseSettings):
     def blob_folder(self) -> Path:
         """Where the local blob store keeps its blobs."""
         return self.home / "blobs"
+
+    @property
+    def s3_spool_folder(self) -> Path:
+        """Where blobs wait on their way to an S3 server and back; nothing stays in it."""
+        return self.home / "s3-spool"
 
     @property
     def inbox_folder(self) -> Path:

@@ -5,7 +5,7 @@ raises once at the end. This module only asks the pipeline and yields what it di
 """
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +35,7 @@ from huleedu_dagster.assets.emission import (
 from huleedu_dagster.assets.groups import ESSAY_GROUP, OWNERS
 from huleedu_dagster.assets.registration import registration_event
 from huleedu_dagster.assets.shown import shown_data_version
+from huleedu_dagster.dagster_storage.batching import store_collected
 from huleedu_dagster.domain.outcomes import Stage
 from huleedu_dagster.domain.registration import BatchSettings
 from huleedu_dagster.ledger.records import Essay
@@ -50,7 +51,11 @@ from huleedu_dagster.resources.speller import SpellerResource
 
 OP_NAME = "essays"
 _WAVE = 25
-"""Essays whose events are written together; a longer wait would hide progress from the UI."""
+"""Essays whose events are written together, at most."""
+_SHOWN_SECONDS = 1.0
+"""How long essays that are done may wait for the others of their wave."""
+
+_Pass = Future[EssayResult]
 
 _DESCRIPTIONS = {
     Stage.RAW_UPLOAD: "The uploaded bytes, untouched and verified against their hash.",
@@ -179,11 +184,11 @@ class _Passes:
             yield registration_event(batch_id, self.settings)
         pointer = latest_pointers(instance, REGISTRATION, {batch_id}).get(batch_id)
         emission = BatchEmission(instance, batch_id, version, self.stages, pointer)
-        for start in range(0, len(essays), _WAVE):
-            begun = [(it, self.begin(it)) for it in essays[start : start + _WAVE]]
-            found = [(essay, self.outcome(essay, future)) for essay, future in begun]
+        for finished in self.finished(essays):
+            found = [(essay, self.outcome(essay, future)) for essay, future in finished]
             done = [(essay, result) for essay, result in found if result is not None]
             yield from emission.events([result for _, result in done])
+            store_collected(instance, self.context.run.run_id)
             # A run of some stages leaves an essay shown if it was, and due if it was.
             shown = [it.slot for it, result in done if emission.shows_all(result) or not it.due]
             again = [
@@ -193,6 +198,19 @@ class _Passes:
             ]
             self.pipeline.mark_shown(batch_id, shown, again)
 
+    def finished(self, essays: Sequence[Essay]) -> Iterator[list[tuple[Essay, _Pass]]]:
+        """Take essays through their stages, wave by wave; those of a wave that are done together.
+
+        One that takes long does not hide the others of its wave.
+        """
+        for start in range(0, len(essays), _WAVE):
+            begun = [(it, self.begin(it)) for it in essays[start : start + _WAVE]]
+            pending = {future for _, future in begun}
+            while pending:
+                done, pending = wait(pending, timeout=_SHOWN_SECONDS)
+                if done:
+                    yield [(essay, future) for essay, future in begun if future in done]
+
     def computes(self, essay: Essay) -> bool:
         """Whether this run takes an essay through its stages."""
         if self.config.force or not self.config.slots:
@@ -200,7 +218,7 @@ class _Passes:
         asked = essay.pending or essay.reprocess is not None
         return asked and essay.slot in self.config.slots
 
-    def begin(self, essay: Essay) -> Future[EssayResult]:
+    def begin(self, essay: Essay) -> _Pass:
         """Start a pass over one essay, or the reading of what is stored of it."""
         if not self.computes(essay):
             return self.threads.submit(self.pipeline.stored, essay)
@@ -208,7 +226,7 @@ class _Passes:
             self.pipeline.process, self.settings, essay, self.stages, force=self.config.force
         )
 
-    def outcome(self, essay: Essay, future: Future[EssayResult]) -> EssayResult | None:
+    def outcome(self, essay: Essay, future: _Pass) -> EssayResult | None:
         """What came out for one essay, `None` if it failed or was superseded."""
         log = EssayLog(self.context.log, essay, run_id=self.context.run.run_id)
         # Asked for, not raised: what ends the process in a thread must not pass for an interrupt

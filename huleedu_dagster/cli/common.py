@@ -15,7 +15,7 @@ from huleedu_dagster.ledger.ledger import Ledger
 from huleedu_dagster.pipeline.intake import Intake
 from huleedu_dagster.pipeline.views import BatchFacts, BatchView, batch_view
 from huleedu_dagster.settings import Settings
-from huleedu_dagster.storage.local import LocalBlobStore
+from huleedu_dagster.storage.choose import open_store
 from huleedu_dagster.storage.port import BlobStore
 
 
@@ -52,6 +52,7 @@ class Installation:
     @cached_property
     def ledger(self) -> Ledger:
         """The ledger, its schema up to date."""
+        self.settings.make_home()
         ledger = Ledger(self.settings.resolved_ledger_url)
         ledger.migrate()
         return ledger
@@ -59,7 +60,7 @@ class Installation:
     @cached_property
     def blobs(self) -> BlobStore:
         """The blob store."""
-        return LocalBlobStore(self.settings.blob_folder)
+        return open_store(self.settings)
 
     @cached_property
     def intake(self) -> Intake:

@@ -72,7 +72,7 @@ def _examine(installation: Installation) -> Iterator[Check]:
     yield _folder("home folder", settings.home)
     ledger = guarded("ledger", lambda: _ledger(settings))
     yield ledger
-    yield _folder("blob store", settings.blob_folder)
+    yield guarded("blob store", lambda: _blob_store(settings))
     yield guarded("names in the inbox", lambda: _inbox_names(settings))
     yield guarded("files in the inbox", lambda: _inbox_files(settings))
     yield from _server(settings)
@@ -96,6 +96,17 @@ def _folder(name: str, folder: Path) -> Check:
     except OSError as error:
         return Check(name, ok=False, found=f"cannot be written: {error.strerror}")
     return Check(name, ok=True, found="writable" if folder.exists() else "made when it is needed")
+
+
+def _blob_store(settings: Settings) -> Check:
+    name = "blob store"
+    if not settings.s3_endpoint:
+        return _folder(name, settings.blob_folder)
+    from huleedu_dagster.storage.s3 import S3BlobStore
+
+    S3BlobStore.of(settings).check()
+    found = f"bucket {settings.s3_bucket} on {settings.s3_endpoint} can be listed"
+    return Check(name, ok=True, found=found)
 
 
 def _ledger_exists(settings: Settings) -> bool:

@@ -1,24 +1,27 @@
-"""Dagster's SQLite storages with open connections and cheaper commits; all else is stock.
+"""Dagster's SQLite storages: open connections, cheaper commits, events in batches; else stock.
 
 Stock makes a new engine for every event and migrates a new database for every run. Here engines
-stay open, commits do not wait for the disk (`synchronous=NORMAL`: a power cut may lose the last
-events of Dagster, never a fact of the ledger; a backfill emits them again without computing), and
-the database of a run is a copy of an empty, migrated one. Named in `dagster.yaml`; the stock
-classes can be named there instead.
+stay open, events of assets are written many in a transaction (see `batching`), commits do not wait
+for the disk (`synchronous=NORMAL`: a power cut may lose the last events of Dagster, never a fact of
+the ledger; a backfill emits them again without computing), and the database of a run is a copy of
+an empty, migrated one. Named in `dagster.yaml`; the stock classes can be named there instead.
 """
 
 import fcntl
 import os
 import shutil
 import threading
+import uuid
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import dagster
 import sqlalchemy as sa
+from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
     INDEX_SHARD_NAME,
     SqliteEventLogStorage,
@@ -32,6 +35,8 @@ from dagster._core.storage.sqlite_storage import (
     _schedule_directory,
 )
 from dagster._serdes import ConfigurableClassData
+
+from huleedu_dagster.dagster_storage.batching import BatchingEventLog, Collected, Collector
 
 _BUSY_TIMEOUT_SECONDS = 30
 _MOST_OPEN = 32
@@ -88,16 +93,17 @@ def _lighten_commits(connection: Any, _record: object) -> None:
     connection.execute("PRAGMA synchronous=NORMAL").close()
 
 
-class PooledSqliteEventLogStorage(SqliteEventLogStorage):
-    """Stock event log with open engines and run databases copied from a template."""
+class PooledSqliteEventLogStorage(BatchingEventLog, SqliteEventLogStorage):
+    """Stock event log with open engines, batches and run databases copied from a template."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._engines = _Engines()
+        self.collector = Collector(self._write)
         super().__init__(base_dir, inst_data)
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[sa.Connection]:
-        with self._db_lock:
+        with self.collector.reading(), self._db_lock:
             if shard not in self._initialized_dbs:
                 self._initialize(shard)
                 self._initialized_dbs.add(shard)
@@ -111,7 +117,8 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
             with _alone(Path(self._base_dir)):
                 self._initdb(self._engines.get(self.conn_string_for_shard(shard)))
             return
-        copy = path.with_suffix(f".{os.getpid()}.new")
+        # Several threads of a process may do this at the same time.
+        copy = path.with_suffix(f".{uuid.uuid4()}.new")
         shutil.copyfile(self._template(), copy)
         try:
             # A link never overwrites the database that another process made meanwhile.
@@ -124,15 +131,41 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
     def _template(self) -> Path:
         template = Path(self._base_dir) / _TEMPLATE
         if not template.exists():
-            shard = f"template-{os.getpid()}"
+            shard = f"template-{uuid.uuid4()}"
             engine = sa.create_engine(self.conn_string_for_shard(shard), poolclass=sa.pool.NullPool)
             self._initdb(engine)
             engine.dispose()
             Path(self.path_for_shard(shard)).replace(template)
         return template
 
+    def _write(self, events: Sequence[Collected]) -> None:
+        rows = [it.row for it in events]
+        # As stock does it: into the run's own database, then into the one of all runs.
+        for run_id, own in groupby(rows, lambda row: str(row["run_id"])):
+            with self.run_connection(run_id) as connection:
+                connection.execute(SqlEventLogStorageTable.insert(), list(own))
+        with self.index_transaction() as connection:
+            connection.execute(SqlEventLogStorageTable.insert(), rows)
+            # Nobody else writes during the transaction: the ids follow each other.
+            last = connection.execute(sa.text("SELECT last_insert_rowid()")).scalar_one()
+            self._write_index(connection, events, range(last - len(rows) + 1, last + 1))
+
+    def has_table(self, table_name: str) -> bool:
+        """Whether the database of all runs has a table."""
+        engine = self._engines.get(self.conn_string_for_shard(INDEX_SHARD_NAME))
+        with engine.connect() as connection:
+            return bool(engine.dialect.has_table(connection, table_name))
+
+    def wipe(self) -> None:
+        """Remove all events, those that wait too."""
+        self.collector.flush()
+        self._engines.close()
+        super().wipe()
+
     def dispose(self) -> None:
-        """Close all engines."""
+        """Store what waits and close all engines."""
+        self.collector.flush()
+        super().dispose()
         self._engines.close()
 
 

@@ -9,7 +9,7 @@ from huleedu_dagster.ledger.ledger import Ledger
 from huleedu_dagster.pipeline.intake import Intake
 from huleedu_dagster.settings import Settings
 from huleedu_dagster.spelling.engines import IndexEngine
-from huleedu_dagster.storage.local import LocalBlobStore
+from huleedu_dagster.storage.choose import open_store
 from huleedu_dagster.storage.port import BlobStore
 
 
@@ -45,9 +45,10 @@ class Services:
             OSError: The home cannot be written.
             ValueError: The key of the sessions is damaged.
         """
+        settings.make_home()
         ledger = Ledger(settings.resolved_ledger_url)
         ledger.migrate()
-        blobs = LocalBlobStore(settings.blob_folder)
+        blobs = open_store(settings)
         return cls(
             settings=settings,
             ledger=ledger,

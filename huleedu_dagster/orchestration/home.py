@@ -23,6 +23,12 @@ _MOST_RUNS = 4
 _LOCK_TRIES = 3
 _LOCK_PAUSE = 0.1
 
+_DATABASE_URL = "HULEEDU_DAGSTER_DATABASE_URL"
+_SQLITE_STORAGE = ("huleedu_dagster.dagster_storage.sqlite", "PooledSqliteStorage")
+_POSTGRES_STORAGE = ("huleedu_dagster.dagster_storage.postgres", "PooledPostgresStorage")
+_STOCK_SQLITE_STORAGE = ("dagster._core.storage.sqlite_storage", "DagsterSqliteStorage")
+_STOCK_POSTGRES_STORAGE = ("dagster_postgres.storage", "DagsterPostgresStorage")
+
 _COMMON = {
     "telemetry": {"enabled": False},
     "nux": {"enabled": False},
@@ -98,19 +104,24 @@ class DagsterHome:
         Raises:
             OSError: The folder cannot be written.
         """
+        self.settings.make_home()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.settings.inbox_folder.mkdir(parents=True, exist_ok=True)
-        storage = {
-            "storage": {
-                "custom": {
-                    "module": "huleedu_dagster.dagster_storage.sqlite",
-                    "class": "PooledSqliteStorage",
-                    "config": {"base_dir": str(self.folder / "storage")},
-                }
-            }
-        }
+        storage = {"storage": {"custom": self._storage()}}
         for name, own in ((SERVER_CONFIG, _SERVER), (IN_PROCESS_CONFIG, _IN_PROCESS)):
             _write_own(self.folder / name, {**_COMMON, **storage, **own})
+
+    def _storage(self) -> dict[str, Any]:
+        batched = self.settings.dagster_storage == "batched"
+        url = self.settings.dagster_database_url
+        if not url:
+            module, name = _SQLITE_STORAGE if batched else _STOCK_SQLITE_STORAGE
+            return _class(module, name, {"base_dir": str(self.folder / "storage")})
+        module, name = _POSTGRES_STORAGE if batched else _STOCK_POSTGRES_STORAGE
+        # A password stays where it is, if the processes that read this file are given it too.
+        in_environment = os.environ.get(_DATABASE_URL) == url
+        config = {"postgres_url": {"env": _DATABASE_URL} if in_environment else url}
+        return _class(module, name, config)
 
     def instance(self) -> "DagsterInstance":
         """Dagster's instance for runs inside this process; shares all data with the server's.
@@ -137,6 +148,7 @@ class DagsterHome:
         Raises:
             HomeInUseError: Another process has it.
         """
+        self.settings.make_home()
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / _LOCK).open("a+") as stream:
             # More than once: `user` holds the lock for a moment.
@@ -176,6 +188,10 @@ def _try_lock(stream: IO[str], kind: int) -> bool:
     return True
 
 
+def _class(module: str, name: str, config: dict[str, Any]) -> dict[str, Any]:
+    return {"module": module, "class": name, "config": config}
+
+
 def _write_own(path: Path, value: dict[str, Any]) -> None:
     """Write a file, unless somebody else changed it since it was written last."""
     import yaml
@@ -189,5 +205,7 @@ def _write_own(path: Path, value: dict[str, Any]) -> None:
             return
     for target, content in ((mark, sha256_hex(text.encode())), (path, text)):
         temporary = target.with_suffix(target.suffix + ".new")
+        # It may hold the password of a database.
+        temporary.touch(mode=0o600)
         temporary.write_text(content)
         temporary.replace(target)

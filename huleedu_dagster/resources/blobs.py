@@ -4,6 +4,8 @@ from pathlib import Path
 
 from dagster import ConfigurableResource
 
+from huleedu_dagster.settings import Settings
+from huleedu_dagster.storage.choose import open_store
 from huleedu_dagster.storage.local import LocalBlobStore
 from huleedu_dagster.storage.port import BlobStore
 
@@ -12,11 +14,13 @@ class BlobStoreResource(ConfigurableResource[BlobStore]):
     """Gives the blob store of this installation.
 
     Attributes:
-        folder: Folder of the local store.
+        folder: Folder of the local store; unused where the settings name an S3 server.
     """
 
     folder: str
 
     def open(self) -> BlobStore:
         """The blob store."""
-        return LocalBlobStore(Path(self.folder))
+        # Dagster shows and stores the configuration of resources; keys stay in the environment.
+        settings = Settings()
+        return open_store(settings) if settings.s3_endpoint else LocalBlobStore(Path(self.folder))

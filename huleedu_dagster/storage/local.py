@@ -3,7 +3,6 @@
 import errno
 import hashlib
 import os
-import re
 import time
 import uuid
 from collections.abc import Iterable, Iterator
@@ -14,15 +13,13 @@ from types import TracebackType
 from typing import Self
 
 from huleedu_dagster.domain.keys import sha256_hex
+from huleedu_dagster.storage.grammar import check_key, check_prefix
 from huleedu_dagster.storage.port import (
     BlobConflictError,
     BlobCorruptedError,
     BlobMissingError,
-    InvalidBlobKeyError,
 )
 
-_KEY = re.compile(r"[a-z0-9][a-z0-9_-]*(?:/[a-z0-9][a-z0-9_-]*){1,7}")
-_PREFIX = re.compile(r"[a-z0-9][a-z0-9_-]*(?:/[a-z0-9][a-z0-9_-]*)*")
 _TEMPORARY = ".tmp-"
 _PIECE_BYTES = 256 * 1024
 _DAMAGED = "the blob does not have the hash it was stored with"
@@ -77,8 +74,7 @@ class LocalBlobStore:
 
     def keys(self, prefix: str) -> Iterator[str]:
         """See `BlobStore.keys`."""
-        if _PREFIX.fullmatch(prefix) is None:
-            raise InvalidBlobKeyError("a prefix is made of whole parts of a key")
+        check_prefix(prefix)
         folder = self._root / prefix
         if not folder.exists():
             self._check_root()
@@ -122,10 +118,7 @@ class LocalBlobStore:
             raise NotADirectoryError(errno.ENOTDIR, "the blob store is no folder")
 
     def _path(self, key: str) -> Path:
-        if _KEY.fullmatch(key) is None:
-            raise InvalidBlobKeyError(
-                "a key has two to eight parts of lower-case letters, digits, '-' and '_'"
-            )
+        check_key(key)
         return self._root / key
 
 

@@ -1,10 +1,12 @@
 """Keeps a Postgres server of one test session and ends it with the session, however that ends.
 
-Run as `python -I -S postgres_keeper.py PACKAGE`, a program of its own: a session that is killed
-runs no clean-up, but its end of this program's standard input closes. Prints the folder of the
-server's socket when it answers. It uses the standard library alone, so that it starts at once.
+Run as `python -I -S postgres_keeper.py PACKAGE [NAME=VALUE …]`, a program of its own: a session
+that is killed runs no clean-up, but its end of this program's standard input closes. Prints the
+folder of the server's socket when it answers. It uses the standard library alone, so that it starts
+at once.
 
-The server writes nothing to the disk for sure (`fsync=off`): it is for tests of logic.
+The server writes nothing to the disk for sure (`fsync=off`): it is for tests of logic. With other
+settings it is for benchmarks, and keeps its data on the disk.
 """
 
 import contextlib
@@ -18,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +48,7 @@ _SETTINGS = {
 }
 
 
-def main(package: Path) -> None:
+def main(package: Path, settings: Mapping[str, str]) -> None:
     """Keep a server until the session ends."""
     # What ends this program in an ordered way ends the server too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
@@ -56,8 +58,8 @@ def main(package: Path) -> None:
     temporary = Path(tempfile.gettempdir() if shared else "/tmp")
     with (
         _folder(temporary) as folder,
-        _folder(_MEMORY if _is_roomy(_MEMORY) else temporary) as data,
-        _server(folder, data, package),
+        _folder(_MEMORY if not settings and _is_roomy(_MEMORY) else temporary) as data,
+        _server(folder, data, package, {**_SETTINGS, **settings}),
     ):
         print(folder, flush=True)
         while os.getppid() == parent:
@@ -85,7 +87,7 @@ def _is_roomy(folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _server(folder: Path, data: Path, package: Path) -> Iterator[None]:
+def _server(folder: Path, data: Path, package: Path, options: Mapping[str, str]) -> Iterator[None]:
     data.chmod(0o700)
     user: dict[str, Any] = {}
     if os.geteuid() == 0:
@@ -96,10 +98,10 @@ def _server(folder: Path, data: Path, package: Path) -> Iterator[None]:
         found = pwd.getpwnam(_USER)
         user = {"user": found.pw_uid, "group": found.pw_gid, "extra_groups": []}
     programs = package / _RELEASE / "bin"
-    options = ("--auth=trust", "--no-sync", "--encoding=UTF8", "--username=postgres")
+    how = ("--auth=trust", "--no-sync", "--encoding=UTF8", "--username=postgres")
     collation = ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
-    _run([programs / "initdb", *options, *collation, "-D", data], cwd=folder, **user)
-    settings = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
+    _run([programs / "initdb", *how, *collation, "-D", data], cwd=folder, **user)
+    settings = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(
             [programs / "postgres", "-D", data, "-k", folder, *settings],
@@ -154,4 +156,4 @@ def _wait(server: subprocess.Popen[bytes], data: Path, log: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), dict(it.split("=", 1) for it in sys.argv[2:]))

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,8 @@ FIELDS = [
     "subject",
     "baseline",
     "ratio",
+    "target",
+    "met",
     "subject_seconds",
     "baseline_seconds",
     "subject_cpu_seconds",
@@ -94,6 +97,9 @@ def test_medians_and_the_ratio_of_baseline_to_subject() -> None:
     found = summarise(trivial([]), subject, baseline)
     assert (found.subject_seconds, found.baseline_seconds, found.ratio) == (2.0, 4.0, 2.0)
     assert (found.subject_cpu_seconds, found.baseline_cpu_seconds) == (0.2, 6.0)
+    for target, met in ((None, True), (2.0, True), (2.1, False)):
+        again = summarise(replace(trivial([]), target=target), subject, baseline)
+        assert (again.target, again.met) == (target, met)
     assert found.note == "medians of 3 rounds; nothing is done"
 
 
@@ -114,6 +120,7 @@ def test_a_figure_is_the_median_of_all_rounds_with_that_of_its_parts() -> None:
         "unit": "s",
         "target": 15,
         "median": 4.0,
+        "met": True,
         "values": [12.0, 4.0, 2.0],
         "cpu_seconds": 0.4,
         "parts": {"wait": 2.0, "work": 2.0},

@@ -1,0 +1,96 @@
+"""What our storages of Dagster's events rely on in Dagster is as it was when they were written.
+
+They skip some stock functions and call others, so an upgrade may break them without an error. A
+function that changed is named here; `tests/dagster/test_storage.py` then says what that means.
+"""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import dagster
+import pytest
+from dagster._core.events import ASSET_EVENTS, FAILURE_EVENTS
+from dagster._core.instance.methods.event_methods import EventMethods
+from dagster._core.instance.types import _EventListenerLogHandler
+from dagster._core.storage.event_log.base import EventLogStorage
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
+from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
+from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
+from dagster_postgres.event_log import PostgresEventLogStorage
+from dagster_postgres.run_storage import PostgresRunStorage
+from dagster_postgres.schedule_storage import PostgresScheduleStorage
+from dagster_postgres.storage import DagsterPostgresStorage
+
+from huleedu_dagster.domain.keys import sha256_hex
+
+RELIED_ON: dict[Callable[..., Any], str] = {
+    SqlEventLogStorage._event_to_row: "93d47fbe7edc4f70",
+    SqlEventLogStorage._store_asset_event: "fdb9340b9eef1c9b",
+    SqlEventLogStorage._get_asset_entry_values: "bb3b9df2c6c371fe",
+    SqlEventLogStorage._store_asset_event_tags: "85d6f17ef04b926f",
+    SqlEventLogStorage._tags_for_asset_event: "c5c3936a8de86826",
+    SqlEventLogStorage.store_event: "391ced414e9bfecb",
+    SqlEventLogStorage.index_transaction: "00b2488c8cdfd277",
+    EventLogStorage.store_event_batch: "d710189545dbace2",
+    EventLogStorage.get_asset_tags_to_index: "a7a7d1b8f6fb3340",
+    SqliteEventLogStorage.__init__: "264c15baa761a7bb",
+    SqliteEventLogStorage._initdb: "7a302d98eb61a34d",
+    SqliteEventLogStorage._connect: "b8435f2665689760",
+    SqliteEventLogStorage.run_connection: "54e64bd6f8b77093",
+    SqliteEventLogStorage.index_connection: "8caf95ebe806cabd",
+    SqliteEventLogStorage.store_event: "f89aed40602438b9",
+    SqliteEventLogStorage.has_table: "577d801c70b2a4a5",
+    SqliteEventLogStorage.wipe: "de02c63676e7d477",
+    SqliteEventLogStorage.dispose: "df16dafbfa8427c1",
+    SqliteRunStorage.connect: "d343abae6e9bea85",
+    SqliteScheduleStorage.connect: "d343abae6e9bea85",
+    DagsterSqliteStorage.__init__: "bcf5aa27a5dd083f",
+    PostgresEventLogStorage.__init__: "647dff00b58c1222",
+    PostgresEventLogStorage._connect: "a1935b91a983062d",
+    PostgresEventLogStorage.index_transaction: "d4018b0dade43e19",
+    PostgresEventLogStorage.store_event: "4a2e37e5871bf2c8",
+    PostgresEventLogStorage.store_event_batch: "ff147ed514ba9786",
+    PostgresEventLogStorage._store_asset_event: "2dc70ccdb0feb5be",
+    PostgresEventLogStorage.has_table: "78217fbd74d0e09d",
+    PostgresEventLogStorage.dispose: "ce4ee18aa28915d1",
+    PostgresRunStorage.__init__: "c20e1fcd1ee52b39",
+    PostgresRunStorage.connect: "b76438443325ba8b",
+    PostgresScheduleStorage.__init__: "ac8f466b4e7680d5",
+    PostgresScheduleStorage.connect: "a4bc5c28a11b0821",
+    DagsterPostgresStorage.__init__: "8e85b361f6594901",
+    EventMethods.handle_new_event: "db900859da5b7e70",
+    _EventListenerLogHandler.emit: "907f21c814ce69c6",
+}
+
+
+@pytest.mark.parametrize("function", RELIED_ON, ids=lambda it: it.__qualname__)
+def test_a_stock_function_that_the_storages_rely_on_is_unchanged(
+    function: Callable[..., Any],
+) -> None:
+    found = fingerprint(function)
+    assert found == RELIED_ON[function], (
+        f"Dagster {dagster.__version__} changed {function.__module__}.{function.__qualname__}, "
+        "which huleedu_dagster/dagster_storage overrides or calls "
+        "(docs/adr/0022-batched-events.md). Read the change, make the storages follow, "
+        "run tests/dagster/test_storage.py, then put "
+        f"{found!r} here. Until then HULEEDU_DAGSTER_STORAGE=stock is safe."
+    )
+
+
+def test_the_kinds_of_events_are_those_that_the_storages_know() -> None:
+    assert {it.name for it in ASSET_EVENTS} == {
+        "ASSET_MATERIALIZATION",
+        "ASSET_OBSERVATION",
+        "ASSET_MATERIALIZATION_PLANNED",
+        "ASSET_FAILED_TO_MATERIALIZE",
+        "FRESHNESS_STATE_CHANGE",
+    }
+    assert {it.name for it in FAILURE_EVENTS} == {"RUN_FAILURE", "STEP_FAILURE", "RUN_CANCELED"}
+
+
+def fingerprint(function: Callable[..., Any]) -> str:
+    """A hash of the source, short enough to be read."""
+    return sha256_hex(inspect.getsource(function).encode())[:16]
