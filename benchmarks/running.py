@@ -84,7 +84,13 @@ def running(home: Path) -> Iterator[Running]:
         yield Running(home, f"http://127.0.0.1:{intake_port}", process.pid)
     finally:
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        try:
+            process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            for left in (*psutil.Process(process.pid).children(recursive=True), process):
+                left.kill()
+            process.communicate()
+            raise
 
 
 def free_port() -> int:

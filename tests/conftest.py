@@ -1,6 +1,7 @@
 """What all tests share: no way out of this machine, and a world to act in."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,10 @@ _INDEXES = Path(__file__).parents[1] / ".test-cache" / "spelling"
 def pytest_configure() -> None:
     """Refuse connections that leave this machine, here and in every Python process of a test."""
     forbid_outbound()
+    # Ignored where a shell started this in its background; Dagster would ignore SIGTERM with it,
+    # and so would every process of a test.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # Indexes are built once for a checkout, and not in the cache of whoever runs the tests.
     os.environ.setdefault("HULEEDU_SPELLING_CACHE", str(_INDEXES))
     before = os.environ.get("PYTHONPATH")

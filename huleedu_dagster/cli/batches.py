@@ -133,7 +133,8 @@ def reprocess(
         list[str] | None, typer.Argument(help="Slots of essays; all of the batch if left out.")
     ] = None,
     stale: Annotated[
-        bool, typer.Option("--stale", help="Those alone whose results are of older code.")
+        bool,
+        typer.Option("--stale", help="Those alone whose results are of older code or settings."),
     ] = False,
     wait: WaitOption = False,
     home: HomeOption = None,

@@ -9,6 +9,7 @@ _HOST = "127.0.0.1"
 _PORT = 8000
 _KEEP_ALIVE_SECONDS = 15
 _SHUTDOWN_SECONDS = 10
+_OPEN_FILES = 65_536
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -36,8 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from huleedu_dagster.intake.services import Services
     from huleedu_dagster.intake.serving import IntakeServer
     from huleedu_dagster.intake.upkeep import Upkeep
+    from huleedu_dagster.intake.wire import IntakeProtocol
     from huleedu_dagster.settings import Settings
 
+    _allow_open_files()
     services = Services.of(Settings(), embedded=chosen.embedded)
     app = build_app(services)
     config = uvicorn.Config(
@@ -46,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         port=chosen.port,
         # Names of files and batches are in the addresses; they belong in no log.
         access_log=False,
+        http=IntakeProtocol,
+        ws="none",
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
@@ -56,6 +61,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         server.run()
     if not server.started:
         sys.exit(1)
+
+
+def _allow_open_files() -> None:
+    """Let every connection have its file descriptor; shells often allow 1,024 for everything."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 if __name__ == "__main__":

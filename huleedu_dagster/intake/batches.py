@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
 from huleedu_dagster.domain.access import Principal, Scope
 from huleedu_dagster.domain.keys import hash_of
-from huleedu_dagster.domain.registration import BatchSettings
+from huleedu_dagster.domain.registration import BatchSettings, Registration
 from huleedu_dagster.intake.authority import needs, services_of, visible_batch, visible_batches
 from huleedu_dagster.intake.contracts import (
     BatchSummary,
@@ -15,9 +15,10 @@ from huleedu_dagster.intake.contracts import (
     RegisterRequest,
     WaiveRequest,
 )
-from huleedu_dagster.intake.idempotency import KEY_HEADER, KEY_PATTERN, answer_once
+from huleedu_dagster.intake.idempotency import KEY_HEADER, KEY_PATTERN, Keep, answer_once
 from huleedu_dagster.intake.problems import FieldError, ProblemCode, ProblemError
 from huleedu_dagster.intake.services import Services
+from huleedu_dagster.ledger.ledger import Transaction
 from huleedu_dagster.pipeline import lifecycle, reprocessing
 from huleedu_dagster.pipeline.essay_views import essay_view
 from huleedu_dagster.pipeline.views import BatchFacts, BatchView, EssayView, batch_view
@@ -55,7 +56,13 @@ def register(
     """Register a batch before its files come."""
     services = services_of(request)
 
-    def work() -> Response:
+    def work(keep: Keep) -> Response:
+        answers: list[Response] = []
+
+        def answer(tx: Transaction, registration: Registration) -> None:
+            answers.append(_registered(registration))
+            keep(tx, answers[0])
+
         request.app.state.pressure.check()
         settings = _settings(services, asked)
         batch_id = asked.batch_id or f"batch-{uuid.uuid4().hex[:16]}"
@@ -72,17 +79,10 @@ def register(
             instructions=asked.instructions,
             correlation_id=request.state.correlation_id,
             owner=principal.token_id,
+            and_then=answer,
         ):
             raise ProblemError(ProblemCode.BATCH_EXISTS)
-        with services.ledger.read() as tx:
-            registration = tx.batches.get(batch_id).registration
-        registered = Registered.model_validate(registration, from_attributes=True)
-        return Response(
-            registered.model_dump_json(),
-            status_code=201,
-            media_type="application/json",
-            headers={"Location": f"/v1/batches/{registration.batch_id}"},
-        )
+        return answers[0]
 
     return answer_once(request, principal, key, hash_of(asked.model_dump(mode="json")), work)
 
@@ -171,6 +171,16 @@ def reprocess(
     reprocessing.reprocess(services.ledger, batch_id, [essay_id])
     lines = _view(services, principal, batch_id).essays
     return next(it for it in lines if it.essay_id == essay_id)
+
+
+def _registered(registration: Registration) -> Response:
+    registered = Registered.model_validate(registration, from_attributes=True)
+    return Response(
+        registered.model_dump_json(),
+        status_code=201,
+        media_type="application/json",
+        headers={"Location": f"/v1/batches/{registration.batch_id}"},
+    )
 
 
 def _view(services: Services, principal: Principal, batch_id: str) -> BatchView:

@@ -2,13 +2,17 @@
 
 Closed unless said otherwise: whatever `is_open` does not name needs a valid token or a session of
 a browser, also addresses that do not exist; and what a session changes needs its secret too.
+
+Nobody holds a place for ever: bodies have to come, and answers to be read. One token has half of
+the places at most.
 """
 
 import logging
+import math
 import traceback
 import uuid
-from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager, suppress
+from collections.abc import MutableMapping
+from contextlib import ExitStack, suppress
 from enum import Enum, auto
 from typing import Any
 from urllib.parse import quote
@@ -17,7 +21,7 @@ import anyio
 import anyio.to_thread
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -36,11 +40,12 @@ from huleedu_dagster.intake.explain import explained
 from huleedu_dagster.intake.hosts import LOOPBACK_NAMES, without_port
 from huleedu_dagster.intake.pages.rendering import STATIC_PATH, problem_page
 from huleedu_dagster.intake.problems import ProblemCode, ProblemError, problem_response
-from huleedu_dagster.intake.rates import Rates
+from huleedu_dagster.intake.rates import Places, Rates
 from huleedu_dagster.intake.services import Services
 from huleedu_dagster.intake.sessions import Session
 
-OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json"})
+READY_PATH = "/readyz"
+OPEN_PATHS = frozenset({"/healthz", READY_PATH, "/openapi.json"})
 """What is told to everyone."""
 
 SIGN_IN_PATH = "/sign-in"
@@ -70,6 +75,8 @@ class _Work(Enum):
     FILES = auto()
     STREAM = auto()
     SIGN_IN = auto()
+    CHECK = auto()
+    OPEN = auto()
     OTHER = auto()
 
 
@@ -96,7 +103,7 @@ class Door:
         self._app = app
         self._services = services
         self._rates = rates
-        self._busy = dict.fromkeys(_Work, 0)
+        self._places = Places()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
@@ -108,17 +115,23 @@ class Door:
         state = scope.setdefault("state", {})
         state["correlation_id"] = correlation_id or str(uuid.uuid4())
         state.update(principal=None, session=None, form=None)
-        answer = _Answer(send, state["correlation_id"])
+        answer = _Answer(send, state["correlation_id"], self._services.limits.idle_seconds)
         try:
             if correlation_id is None:
                 raise ProblemError(
                     ProblemCode.INVALID_REQUEST, f"The header {CORRELATION_HEADER} is not a UUID."
                 )
             self._check_host(headers)
-            if scope["path"] in OPEN_PATHS:
+            if scope["path"] == READY_PATH:
+                with self._places.one(_Work.CHECK, self._services.limits.max_checks):
+                    await self._app(scope, receive, answer.send)
+            elif scope["path"] in OPEN_PATHS:
                 await self._app(scope, receive, answer.send)
             else:
                 await self._admit(scope, headers, receive, answer, state)
+        except ClientDisconnect:
+            # Gone, or does not read: the server breaks the connection off.
+            return
         except Exception as error:
             await answer.fail(error, scope, receive, self._services.limits.retry_seconds)
 
@@ -130,9 +143,18 @@ class Door:
         answer: "_Answer",
         state: MutableMapping[str, Any],
     ) -> None:
-        work = _work(scope["path"])
-        with self._place(work):
-            if not is_open(scope["method"], scope["path"]):
+        work = _work(scope["method"], scope["path"])
+        limits = self._services.limits
+        most = limits.max_streams if work is _Work.STREAM else limits.max_concurrent
+        if work is _Work.SIGN_IN:
+            # Before its place: who is slow to send a form takes nobody's.
+            limited = self._limited(receive, headers, work)
+            checked = await self._checked(scope, headers, limited, state)
+            with self._places.one(work, most):
+                await self._app(scope, checked, answer.send)
+            return
+        with self._places.one(work, most), ExitStack() as stack:
+            if work is not _Work.OPEN:
                 try:
                     await self._recognise(scope, headers, answer, state)
                 except InvalidTokenError:
@@ -141,21 +163,11 @@ class Door:
                     redirect = RedirectResponse(_sign_in_first(scope), 303)
                     await redirect(scope, receive, answer.send)
                     return
+                token_id = state["principal"].token_id
+                stack.enter_context(self._places.one((work, token_id), _share(most)))
             limited = self._limited(receive, headers, work)
             checked = await self._checked(scope, headers, limited, state)
             await self._app(scope, checked, answer.send)
-
-    @contextmanager
-    def _place(self, work: _Work) -> Iterator[None]:
-        limits = self._services.limits
-        most = limits.max_streams if work is _Work.STREAM else limits.max_concurrent
-        if self._busy[work] >= most:
-            raise ProblemError(ProblemCode.TOO_MANY_REQUESTS, headers={"Retry-After": "1"})
-        self._busy[work] += 1
-        try:
-            yield
-        finally:
-            self._busy[work] -= 1
 
     async def _recognise(
         self,
@@ -193,7 +205,7 @@ class Door:
         if local is None or not _is_for_people(scope, headers) or not local.admits(scope, headers):
             raise InvalidTokenError
         principal = principal_of_id(services.ledger, local.token_id)
-        return principal, services.sessions.begin(local.token_id, is_local=True), True
+        return principal, services.sessions.begin_local(local.token_id), True
 
     def _check_host(self, headers: Headers) -> None:
         # A page elsewhere can let its own name resolve to this machine (DNS rebinding); the
@@ -213,10 +225,7 @@ class Door:
             check_origin(headers)
         given = headers.getlist(CSRF_HEADER)
         if is_form(headers) and not _is_of_api(scope):
-            with anyio.move_on_after(self._services.limits.idle_seconds) as waiting:
-                state["form"], receive = await read_form(receive)
-            if waiting.cancelled_caught:
-                raise ProblemError(ProblemCode.REQUEST_TIMEOUT, headers=_CLOSE)
+            state["form"], receive = await read_form(receive)
             given = given or state["form"].all(CSRF_FIELD)
         if session is not None:
             check_secret(session, given)
@@ -230,11 +239,15 @@ class Door:
         if not declared.isdigit() or int(declared) > largest:
             raise _too_large(largest)
         received, more = 0, True
+        until = anyio.current_time() + limits.idle_seconds
 
         async def limited() -> Message:
-            nonlocal received, more
+            nonlocal received, more, until
+            if work is _Work.FILES:
+                # Honest uploads may take hours, as long as they go on.
+                until = anyio.current_time() + limits.idle_seconds
             # After its body, a request is listened to only for its end, which may take long.
-            with anyio.move_on_after(limits.idle_seconds if more else None) as waiting:
+            with anyio.CancelScope(deadline=until if more else math.inf) as waiting:
                 message = await receive()
             if waiting.cancelled_caught:
                 raise ProblemError(ProblemCode.REQUEST_TIMEOUT, headers=_CLOSE)
@@ -250,8 +263,9 @@ class Door:
 class _Answer:
     """The one answer of a request, whoever gives it."""
 
-    def __init__(self, send: Send, correlation_id: str) -> None:
+    def __init__(self, send: Send, correlation_id: str, send_seconds: float) -> None:
         self._send = send
+        self._send_seconds = send_seconds
         self._correlation_id = correlation_id
         self._begun = False
         self.cookie = ""
@@ -266,7 +280,10 @@ class _Answer:
                 headers.setdefault(name, value)
             if self.cookie:
                 headers.append("Set-Cookie", self.cookie)
-        await self._send(message)
+        with anyio.move_on_after(self._send_seconds) as sending:
+            await self._send(message)
+        if sending.cancelled_caught:
+            raise ClientDisconnect
 
     async def fail(
         self, error: Exception, scope: Scope, receive: Receive, retry_seconds: int
@@ -293,12 +310,19 @@ def needs_https(scope: Scope, headers: Headers) -> bool:
     return scope["scheme"] == "https" or without_port(headers["Host"]) not in LOOPBACK_NAMES
 
 
-def _work(path: str) -> _Work:
+def _work(method: str, path: str) -> _Work:
     if path == FILES_PATH:
         return _Work.FILES
     if path == SIGN_IN_PATH:
         return _Work.SIGN_IN
+    if is_open(method, path):
+        return _Work.OPEN
     return _Work.STREAM if path.endswith(_STREAM_SUFFIX) else _Work.OTHER
+
+
+def _share(most: int) -> int:
+    """How many places one token may have, so that it keeps no other out."""
+    return (most + 1) // 2
 
 
 def _is_of_api(scope: Scope) -> bool:

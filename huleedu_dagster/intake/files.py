@@ -16,7 +16,7 @@ from huleedu_dagster.intake.authority import needs, sees, services_of
 from huleedu_dagster.intake.batches import IdempotencyKey
 from huleedu_dagster.intake.contracts import FilesTaken, FileStatus
 from huleedu_dagster.intake.door import CORRELATION_HEADER, FILES_PATH
-from huleedu_dagster.intake.idempotency import answer_once
+from huleedu_dagster.intake.idempotency import Keep, answer_once
 from huleedu_dagster.intake.multipart import (
     BadMultipartError,
     MultipartEvent,
@@ -134,8 +134,11 @@ class _Handover:
             if self._spool is not None:
                 self._spool.close()
 
-    def _work(self) -> Response:
+    def _work(self, _keep: Keep) -> Response:
         assert self._submission is not None
+        if self._key is not None:
+            # Not before: what was answered once is answered alike, however much waits.
+            self._request.app.state.pressure.check()
         assert self._files is not None
         if self._spool is not None:
             try:
@@ -166,7 +169,8 @@ async def files(request: Request, principal: Uploader, key: IdempotencyKey = Non
     201 when no file was refused and 207 when some were.
     """
     boundary = _boundary(request)
-    await run_sync(request.app.state.pressure.check)
+    if key is None:
+        await run_sync(request.app.state.pressure.check)
     handover = _Handover(request, principal, key)
     body = read_multipart(request.stream(), boundary, _limits(services_of(request)))
     try:
@@ -196,7 +200,9 @@ async def _settle_now_and_then(handover: _Handover) -> None:
     while True:
         await asyncio.sleep(_SETTLE_SECONDS)
         if handover.is_due():
-            await run_sync(handover.settle)
+            # What waits goes on waiting; the end of the request tells whether it can be kept.
+            with suppress(Exception):
+                await run_sync(handover.settle)
 
 
 def _boundary(request: Request) -> bytes:

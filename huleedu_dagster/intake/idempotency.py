@@ -26,10 +26,14 @@ from huleedu_dagster.ledger.idempotency import (
     New,
     Replay,
 )
+from huleedu_dagster.ledger.ledger import Transaction
 
 KEY_HEADER = "Idempotency-Key"
 KEY_PATTERN = "^[!-~](?:[ -~]{0,253}[!-~])?$"
 """What a key is: printable ASCII, since other characters are different bytes to every client."""
+
+Keep = Callable[[Transaction, Response], None]
+"""Stores the first answer under a key, in a transaction that is open."""
 
 _ABANDONED_AFTER_SECONDS = 300.0
 _KEPT_HEADERS = ("content-type", "location")
@@ -41,7 +45,7 @@ def answer_once(
     principal: Principal,
     key: str | None,
     request_hash: str,
-    work: Callable[[], Response],
+    work: Callable[[Keep], Response],
 ) -> Response:
     """Do `work`, or give the answer that it gave under this key before. Blocks.
 
@@ -50,15 +54,16 @@ def answer_once(
         principal: Whose key it is.
         key: The key, as `KEY_PATTERN` has it; without one, `work` is simply done.
         request_hash: Hash of what the request asks for, hexadecimal.
-        work: Does it and gives the answer. What it raises is stored as an answer where it is the
-            caller's mistake; otherwise the key is given back.
+        work: Does it and gives the answer, which it may keep in its own transaction: then neither
+            is there without the other, however the process ends. What it raises is stored as an
+            answer where it is the caller's mistake; otherwise the key is given back.
 
     Raises:
         ProblemError: The key is in use, or belongs to another request.
         sqlalchemy.exc.SQLAlchemyError: The ledger cannot be reached.
     """
     if key is None:
-        return work()
+        return work(lambda _tx, _response: None)
     services: Services = services_of(request)
     route = f"{request.method} {request.url.path}"
     begun = _begin(services, principal, key, route, request_hash)
@@ -69,7 +74,11 @@ def answer_once(
         raise ProblemError(ProblemCode.REQUEST_IN_PROGRESS, headers={"Retry-After": "1"})
     if isinstance(begun, Mismatch):
         raise ProblemError(ProblemCode.IDEMPOTENCY_KEY_REUSED)
-    return _first(services, principal, key, begun, lambda: _answer(request, services, work))
+
+    def answer(keep: Keep) -> Response:
+        return _answer(request, services, lambda: work(keep))
+
+    return _first(services, principal, key, begun, answer)
 
 
 def _begin(
@@ -90,15 +99,12 @@ def _first(
     principal: Principal,
     key: str,
     begun: New,
-    answer: Callable[[], Response],
+    answer: Callable[[Keep], Response],
 ) -> Response:
-    try:
-        response = answer()
-    except BaseException:
-        with services.ledger.write() as tx:
-            tx.idempotency.abandon(principal.token_id, key, begun.claim)
-        raise
-    with services.ledger.write() as tx:
+    kept = False
+
+    def keep(tx: Transaction, response: Response) -> None:
+        nonlocal kept
         tx.idempotency.finish(
             principal.token_id,
             key,
@@ -107,6 +113,17 @@ def _first(
             headers={it: response.headers[it] for it in _KEPT_HEADERS if it in response.headers},
             body=bytes(response.body),
         )
+        kept = True
+
+    try:
+        response = answer(keep)
+    except BaseException:
+        with services.ledger.write() as tx:
+            tx.idempotency.abandon(principal.token_id, key, begun.claim)
+        raise
+    if not kept:
+        with services.ledger.write() as tx:
+            keep(tx, response)
     return response
 
 

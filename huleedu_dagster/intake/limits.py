@@ -16,12 +16,16 @@ class IntakeLimits:
         max_file_bytes: Largest file that is taken in, bytes.
         max_files: Files of one request.
         max_concurrent: Requests that are worked on at the same time; as many with files and as
-            many others, so that slow uploads keep nobody from looking.
+            many others, so that slow uploads keep nobody from looking. One token has half of
+            them, also of the streams, so that it keeps no other out.
         max_streams: Requests that are answered with a stream of events at the same time.
         requests_per_minute: Requests of one token.
         failures_per_minute: Requests of one address with tokens that are not valid.
         max_pending: Essays waiting for an outcome, above which nothing new is taken in.
-        idle_seconds: How long the next bytes of a body may take to come, seconds.
+        max_checks: Looks at whether ledger and store can be reached at the same time. Each holds
+            a thread for as long as a store that hangs.
+        idle_seconds: How long the next bytes of a body with files may take to come, any other
+            body as a whole, and the next bytes of an answer to be taken, seconds.
         retry_seconds: What an answer with 429 or 503 asks the client to wait, whole seconds.
     """
 
@@ -32,6 +36,7 @@ class IntakeLimits:
     max_files: int = 500
     max_concurrent: int = 64
     max_streams: int = 100
+    max_checks: int = 4
     requests_per_minute: int = 1_200
     failures_per_minute: int = 30
     max_pending: int = 5_000

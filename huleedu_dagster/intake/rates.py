@@ -1,7 +1,10 @@
-"""How often a token and an address may ask, in memory that does not grow with who asks."""
+"""How often and how much at once may be asked, in memory that does not grow with who asks."""
 
 import math
 import time
+from collections import Counter
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING
@@ -16,6 +19,37 @@ if TYPE_CHECKING:
 
 _BUCKETS = 4_096
 _IPV6_NETWORK_BITS = 64
+
+
+class Places:
+    """How many requests are worked on at the same time, of each kind that somebody names.
+
+    All of it happens in the event loop of the server, so nothing here needs a lock.
+    """
+
+    def __init__(self) -> None:
+        self._taken: Counter[Hashable] = Counter()
+
+    @contextmanager
+    def one(self, kind: Hashable, most: int) -> Iterator[None]:
+        """Hold a place until the block ends.
+
+        Args:
+            kind: Takes no places from other kinds.
+            most: How many there are.
+
+        Raises:
+            ProblemError: All are taken.
+        """
+        if self._taken[kind] >= most:
+            raise ProblemError(ProblemCode.TOO_MANY_REQUESTS, headers={"Retry-After": "1"})
+        self._taken[kind] += 1
+        try:
+            yield
+        finally:
+            self._taken[kind] -= 1
+            if not self._taken[kind]:
+                del self._taken[kind]
 
 
 class Rates:

@@ -65,6 +65,7 @@ class Sessions:
         self._key = key.encode()
         self._seconds = seconds
         self._ended: dict[str, int] = {}
+        self._local: Session | None = None
         self._lock = threading.Lock()
 
     @classmethod
@@ -83,10 +84,22 @@ class Sessions:
         """Sessions that end with the process."""
         return cls(_new_key())
 
-    def begin(self, token_id: str, *, is_local: bool = False) -> Session:
+    def begin(self, token_id: str) -> Session:
         """A new session that acts as a token."""
-        ends_at = int(time.time()) + self._seconds
-        return self._session(token_id, secrets.token_urlsafe(16), ends_at, is_local)
+        return self._begin(token_id, is_local=False)
+
+    def begin_local(self, token_id: str) -> Session:
+        """The session of this computer's user, the same again while half of its time is left.
+
+        Pages that are opened at once each come without a cookie; with a session each, the last
+        one's cookie would take the others' forms their secret.
+        """
+        with self._lock:
+            known, half = self._local, time.time() + self._seconds / 2
+            is_good = known is not None and known.token_id == token_id and known.ends_at > half
+            if known is None or not is_good or known.session_id in self._ended:
+                known = self._local = self._begin(token_id, is_local=True)
+            return known
 
     def find(self, headers: Headers) -> Session | None:
         """The session of a request, `None` when it has none that is whole and lasts.
@@ -138,6 +151,10 @@ class Sessions:
             samesite="strict",
         )
         return response.headers["Set-Cookie"]
+
+    def _begin(self, token_id: str, *, is_local: bool) -> Session:
+        ends_at = int(time.time()) + self._seconds
+        return self._session(token_id, secrets.token_urlsafe(16), ends_at, is_local)
 
     def _session(self, token_id: str, session_id: str, ends_at: int, is_local: bool) -> Session:
         proof = hmac.new(self._key, b"csrf:" + session_id.encode(), hashlib.sha256)

@@ -68,10 +68,6 @@ class BatchRows(Rows):
         """Every batch, the latest first."""
         return self.page()
 
-    def of_owner(self, owner: str) -> list[Batch]:
-        """The batches that a token registered, the latest first."""
-        return self.page(owner=owner)
-
     def page(
         self, *, owner: str | None = None, limit: int | None = None, offset: int = 0
     ) -> list[Batch]:
@@ -95,7 +91,8 @@ class BatchRows(Rows):
         """Closed batches whose facts changed since they were last reported."""
         # Left out here, or those that nothing can be done for would fill every tick.
         waiting = sa.exists().where(
-            essays.c.batch_id == batches.c.batch_id, essays.c.pending.is_(sa.true())
+            essays.c.batch_id == batches.c.batch_id,
+            essays.c.pending.is_(sa.true()) | essays.c.reprocess.is_not(None),
         )
         given_up = sa.exists().where(
             dead_letters.c.batch_id == batches.c.batch_id,

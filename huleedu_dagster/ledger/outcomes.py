@@ -41,6 +41,10 @@ class OutcomeRows(Rows):
         written = self.insert_new(stage_outcomes, row) or self._replace_transient(row)
         return self._point(record) or written
 
+    def keep(self, record: StageRecord) -> None:
+        """Store an outcome that is not the current one, for the next attempt to begin with."""
+        self.insert_new(stage_outcomes, _row(record, self.now))
+
     def current(self, batch_id: str, slot: str | None = None) -> list[StageRecord]:
         """The current outcomes of a batch or of one slot, by slot and name of the stage."""
         query = (

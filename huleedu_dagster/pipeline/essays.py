@@ -90,6 +90,7 @@ class EssayPipeline:
         kept = {it.stage: it for it in current if it.upload_id == upload.upload_id}
         work = EssayWork(self.tools, settings, essay, {})
         computed: list[StageRecord] = []
+        whole = False
         try:
             for stage in _up_to_last(stages):
                 if stage not in stages and stage in kept:
@@ -105,11 +106,12 @@ class EssayPipeline:
                     work.records[stage] = known
                 _check_reproduced(known, record)
                 computed.append(record)
+            whole = True
         finally:
             # What was reached before a failure is kept: the next attempt starts from there.
             stale = [it for it in work.records.values() if kept.get(it.stage) != it]
             if computed or stale or essay.pending:
-                self._commit(settings, essay, work, computed)
+                self._commit(settings, essay, work, computed, whole=whole)
         duration_ms = round((time.perf_counter() - started) * 1000)
         stages_computed = frozenset(it.stage for it in computed)
         return EssayResult(essay.slot, work.records, stages_computed, duration_ms)
@@ -132,6 +134,7 @@ class EssayPipeline:
         """
         if slots:
             with self.ledger.write() as tx:
+                tx.batches.get(batch_id, lock=True)
                 for essay in reprocessed:
                     tx.essays.end_reprocessing(essay)
                 tx.essays.mark_shown(batch_id, slots)
@@ -175,6 +178,8 @@ class EssayPipeline:
         essay: Essay,
         work: EssayWork,
         computed: list[StageRecord],
+        *,
+        whole: bool,
     ) -> None:
         batch_id, slot = essay.upload.batch_id, essay.slot
         with self.ledger.write() as tx:
@@ -182,6 +187,11 @@ class EssayPipeline:
             stored = tx.essays.in_slot(batch_id, slot)
             if stored is None or stored.upload.upload_id != essay.upload.upload_id:
                 raise SupersededError("a newer version of the essay arrived")
+            if not whole and not stored.pending:
+                # Kept for the next attempt; the outcome that there is stands until it is another.
+                for record in computed:
+                    tx.outcomes.keep(record)
+                return
             written = [tx.outcomes.record(record) for record in work.records.values()]
             for event in events_of(essay, work.records, settings):
                 tx.outbox.publish(

@@ -1,7 +1,7 @@
 """A batch's life: registered, closed, reopened, waived, replayed."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from huleedu_dagster.domain.completeness import ClosedBy, due_to_close
@@ -39,6 +39,7 @@ def register(
     instructions: str = "",
     correlation_id: str | None = None,
     owner: str | None = None,
+    and_then: Callable[[Transaction, Registration], None] | None = None,
 ) -> bool:
     """Register a batch; one that is registered is left as it is.
 
@@ -55,6 +56,7 @@ def register(
         instructions: What the essays are about.
         correlation_id: Ties its events together; a new one if `None`.
         owner: Id of the API token that registers, if one does; the batch is visible to it.
+        and_then: What is to be recorded together with a new batch, or not at all.
 
     Returns:
         Whether it is new.
@@ -77,7 +79,10 @@ def register(
             class_name=class_name,
             instructions=instructions,
         )
-        return tx.batches.register(registration, owner)
+        is_new = tx.batches.register(registration, owner)
+        if is_new and and_then is not None:
+            and_then(tx, registration)
+        return is_new
 
 
 def change_settings(ledger: Ledger, batch_id: str, settings: BatchSettings) -> bool:

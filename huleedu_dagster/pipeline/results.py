@@ -106,12 +106,6 @@ def note_if_reported(tx: Transaction, batch_id: str) -> bool:
     return done
 
 
-def manifest_is_current(tx: Transaction, facts: BatchFacts) -> bool:
-    """Whether a manifest of exactly these facts is stored."""
-    kind = ContentType.BATCH_MANIFEST
-    return tx.results.blob_of(facts.batch.batch_id, kind, _fingerprint(facts)) is not None
-
-
 def report_fingerprint(facts: BatchFacts) -> str:
     """Hash of all that a report tells about these facts.
 

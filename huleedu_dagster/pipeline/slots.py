@@ -93,7 +93,7 @@ class BatchSlots:
         self._max_slots = max_slots
         self._taken = tx.essays.count(batch.batch_id)
         # A clock that was set back must not change who came first.
-        self._last = batch.last_received_at
+        self._last = tx.essays.last_received_at(batch.batch_id)
 
     def take(self, arrivals: Sequence[Arrival]) -> list[Receipt]:
         """Give each arrival its place, in order; what a path holds already is left as it is."""
@@ -136,7 +136,7 @@ class BatchSlots:
     ) -> tuple[Upload, Placement]:
         now = self._moment()
         slot = held.get(arrival.path)
-        placement = self._place(holds_slot=slot is not None, now=now)
+        placement = self._place(holds_slot=slot is not None, now=self._tx.now)
         if placement is Placement.NEW_ESSAY:
             slot = held[arrival.path] = self._next_slot()
         status = _STATUSES.get(placement, UploadStatus.ASSIGNED)
@@ -189,7 +189,7 @@ class BatchSlots:
     def _record(self, uploads: Sequence[Upload], placements: Sequence[Placement]) -> None:
         self._tx.essays.add_uploads(uploads)
         self._take_places(uploads, placements)
-        self._tx.batches.touch(self._batch.batch_id, received_at=self._last)
+        self._tx.batches.touch(self._batch.batch_id, received_at=self._tx.now)
         self._close_if_full()
 
     def _take_places(self, uploads: Sequence[Upload], placements: Sequence[Placement]) -> None:

@@ -200,16 +200,14 @@ class Submission:
         if _has_news(self.receipts):
             return True
         with self._ledger.read() as tx:
-            return _unfinished_since(tx, self.batch.batch_id) is not None
+            return bool(_unfinished(tx, self.batch.batch_id, self.receipts))
 
     def _publish(self, tx: Transaction, receipts: Sequence[Receipt]) -> None:
         batch_id = self.batch.batch_id
         moments = [it.received_at for it in receipts if it.status is not ReceiptStatus.UNCHANGED]
+        moments = moments or _unfinished(tx, batch_id, receipts)
         if not moments:
-            unfinished = _unfinished_since(tx, batch_id)
-            if unfinished is None:
-                return
-            moments = [unfinished]
+            return
         event = EssayUploadFinishedV1(
             batch_id=batch_id,
             expected_count=len(receipts),
@@ -265,9 +263,10 @@ def _has_news(receipts: Sequence[Receipt]) -> bool:
     return any(receipt.status is not ReceiptStatus.UNCHANGED for receipt in receipts)
 
 
-def _unfinished_since(tx: Transaction, batch_id: str) -> datetime | None:
-    """When the last file came, if no finished request can have brought it."""
-    received = tx.essays.last_received_at(batch_id)
+def _unfinished(tx: Transaction, batch_id: str, receipts: Sequence[Receipt]) -> list[datetime]:
+    """When those of these files came that no finished request can have brought."""
     finished = tx.outbox.data_of(batch_id, EssayUploadFinishedV1.event_type)
-    moments = (EssayUploadFinishedV1.model_validate(it).upload_ts for it in finished)
-    return None if received is None or any(it >= received for it in moments) else received
+    last = max(
+        (EssayUploadFinishedV1.model_validate(it).upload_ts for it in finished), default=None
+    )
+    return [it.received_at for it in receipts if last is None or it.received_at > last]

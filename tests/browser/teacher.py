@@ -41,10 +41,13 @@ class Teacher:
 
 
 @contextmanager
-def signed_in(browser: Browser, home: Path, size: tuple[int, int]) -> Iterator[Teacher]:
-    """A teacher who signed in with a token, at a server that lets wait one second."""
+def signed_in(
+    browser: Browser, home: Path, size: tuple[int, int], *, retry_seconds: int = 1
+) -> Iterator[Teacher]:
+    """A teacher who signed in with a token, at a server that lets wait so long."""
     home.mkdir()
-    with serving(home, replace(LIMITS, retry_seconds=1, max_files=100)) as served:
+    limits = replace(LIMITS, retry_seconds=retry_seconds, max_files=100)
+    with serving(home, limits) as served:
         tab = Tab(browser, served.url, size)
         try:
             tab.page.goto("/")

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.chromium import Tab
@@ -25,6 +26,7 @@ def hand_in(tab: Tab, paths: list[Path], *, name: str, expected: int | None = No
     return page
 
 
+@pytest.mark.slow
 def test_ten_files_are_dropped_settle_live_and_one_is_read(visit: Open) -> None:
     tab = visit()
     page = hand_in(tab, TEN, name="9B", expected=10)

@@ -154,9 +154,9 @@ def test_a_batch_belongs_to_the_token_that_registered_it(ledger: Ledger, owner: 
             "c": other,
             "d": owner,
         }
-        assert [it.batch_id for it in tx.batches.of_owner(owner)] == ["d", "a"]
-        assert [it.batch_id for it in tx.batches.of_owner(other)] == ["c"]
-        assert tx.batches.of_owner("nobody") == []
+        assert [it.batch_id for it in tx.batches.page(owner=owner)] == ["d", "a"]
+        assert [it.batch_id for it in tx.batches.page(owner=other)] == ["c"]
+        assert tx.batches.page(owner="nobody") == []
 
 
 def test_the_first_answer_is_replayed_as_it_was(

@@ -35,6 +35,7 @@ class IntakeProcess:
         token: May register, upload and read.
         url: Its address.
         process: The process.
+        log: The lines that it wrote so far, growing.
     """
 
     home: Path
@@ -42,6 +43,7 @@ class IntakeProcess:
     token: str
     url: str
     process: "subprocess.Popen[str]"
+    log: list[str]
 
     @property
     def blobs(self) -> LocalBlobStore:
@@ -55,9 +57,11 @@ class IntakeProcess:
 
     def peak_memory(self) -> int:
         """The most memory that the process ever held, bytes."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        (line,) = (it for it in status.splitlines() if it.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
+        return self._memory("VmHWM:")
+
+    def memory(self) -> int:
+        """The memory that the process holds now, bytes."""
+        return self._memory("VmRSS:")
 
     def limit_files(self, size: int | None) -> None:
         """Let no file of the process become larger than this, bytes; `None` takes that back.
@@ -67,6 +71,10 @@ class IntakeProcess:
         _, hardest = resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE)
         soft = hardest if size is None else size
         resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (soft, hardest))
+
+    def open_files(self) -> tuple[int, int]:
+        """How many files the process may open, and how many it could let itself."""
+        return resource.prlimit(self.process.pid, resource.RLIMIT_NOFILE)
 
     def kill(self) -> None:
         """End it as a power cut would, as far as a process can be ended so."""
@@ -78,6 +86,11 @@ class IntakeProcess:
         folders = (self.home / "spool", self.home / "blobs")
         found = [it for folder in folders for it in folder.rglob("*") if it.is_file()]
         return [str(it) for it in found if "spool" in it.parts or it.name.startswith(".tmp-")]
+
+    def _memory(self, kind: str) -> int:
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        (line,) = (it for it in status.splitlines() if it.startswith(kind))
+        return int(line.split()[1]) * 1024
 
 
 @contextmanager
@@ -99,7 +112,9 @@ def intake_process(home: Path, token: str = "", **settings: str) -> Iterator[Int
         text=True,
     )
     try:
-        yield IntakeProcess(home, ledger, token or _token(ledger), _address(process), process)
+        log: list[str] = []
+        url = _address(process, log)
+        yield IntakeProcess(home, ledger, token or _token(ledger), url, process, log)
     finally:
         ledger.close()
         process.kill()
@@ -113,21 +128,20 @@ def _token(ledger: Ledger) -> str:
     return token
 
 
-def _address(process: "subprocess.Popen[str]") -> str:
-    lines: Queue[str] = Queue()
+def _address(process: "subprocess.Popen[str]", log: list[str]) -> str:
+    found: Queue[str] = Queue()
 
     def read() -> None:
         assert process.stdout is not None
         with process.stdout:
             for line in process.stdout:
-                lines.put(line)
-        lines.put("")
+                log.append(line)
+                if said := _ADDRESS.search(line):
+                    found.put(said[0])
+        found.put("")
 
     # To the end, or the process would wait for somebody who reads its log.
     threading.Thread(target=read, daemon=True).start()
-    said = []
-    while line := lines.get(timeout=_START_SECONDS):
-        said.append(line)
-        if found := _ADDRESS.search(line):
-            return found[0]
-    raise AssertionError(f"the intake ended: {''.join(said)}")
+    url = found.get(timeout=_START_SECONDS)
+    assert url, f"the intake ended: {''.join(log)}"
+    return url

@@ -20,6 +20,7 @@ from huleedu_dagster.intake.limits import IntakeLimits
 from huleedu_dagster.intake.local_sign_in import LocalSignIn
 from huleedu_dagster.intake.services import Services
 from huleedu_dagster.intake.sessions import Sessions
+from huleedu_dagster.intake.wire import IntakeProtocol
 from huleedu_dagster.ledger.ledger import Ledger
 from huleedu_dagster.settings import Settings
 from tests.support.workshop import Workshop
@@ -133,13 +134,17 @@ def serving(
 
 
 @contextmanager
-def running(app: ASGIApp, listener: socket.socket) -> Iterator[str]:
+def running(
+    app: ASGIApp, listener: socket.socket, protocol: type[IntakeProtocol] = IntakeProtocol
+) -> Iterator[str]:
     """Run an application in a thread; gives its address."""
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
+        http=protocol,
+        ws="none",
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=2,

@@ -3,7 +3,10 @@
 import logging
 import random
 import socket
+import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ import httpx
 import pytest
 
 from huleedu_dagster.intake.contracts import RegisterRequest
+from tests.intake.forms import KIND, field
 from tests.intake.served import LIMITS, Served, serving
 
 PROBLEM = "application/problem+json"
@@ -147,6 +151,83 @@ def test_a_body_that_stops_coming_is_given_up(tmp_path: Path) -> None:
             told = b"".join(iter(lambda: slow.recv(4096), b""))
         assert told.startswith(b"HTTP/1.1 408 ")
         assert b'"code":"REQUEST_TIMEOUT"' in told
+
+
+def test_a_body_that_trickles_is_given_up_and_a_file_may_take_its_time(tmp_path: Path) -> None:
+    with serving(tmp_path, replace(LIMITS, idle_seconds=0.5)) as served:
+        url, token = urlsplit(served.url), served.token("slow")
+        json = ("batches/register", "application/json", b" " * 15)
+        files = ("files/batch", KIND["Content-Type"], field("batch_id", "class-a")[:15])
+        told = []
+        for path, kind, body in (json, files):
+            head = (
+                f"POST /v1/{path} HTTP/1.1\r\nHost: localhost\r\n"
+                f"Authorization: Bearer {token}\r\nContent-Type: {kind}\r\n"
+                "Content-Length: 1000\r\n\r\n"
+            )
+            with socket.create_connection((str(url.hostname), int(url.port or 0))) as slow:
+                slow.settimeout(0.1)
+                slow.sendall(head.encode())
+                found = b""
+                for at in range(len(body)):
+                    slow.sendall(body[at : at + 1])
+                    with suppress(TimeoutError):
+                        found = slow.recv(4096)
+                        break
+                told.append(found[:12])
+        assert told == [b"HTTP/1.1 408", b""]
+
+
+def test_one_token_leaves_places_to_others(tmp_path: Path) -> None:
+    limits = replace(LIMITS, max_concurrent=3, max_streams=3)
+    with serving(tmp_path, limits) as served:
+        done = threading.Event()
+        held = threading.Semaphore(0)
+
+        def hold() -> None:
+            held.release()
+            done.wait(10)
+
+        for path in ("/v1/held", "/v1/held/stream"):
+            served.app.add_api_route(path, hold)
+            greedy, other = served.teacher(f"greedy{path}"), served.teacher(f"other{path}")
+            with ThreadPoolExecutor(2) as pool:
+                answers = [pool.submit(greedy.get, path) for _ in range(2)]
+                assert held.acquire(timeout=5)
+                assert held.acquire(timeout=5)
+                beyond = path.replace("held", "nothing")
+                refused = greedy.get(beyond)
+                problem(refused, 429, "TOO_MANY_REQUESTS")
+                assert refused.headers["retry-after"] == "1"
+                assert other.get(beyond).status_code == 404
+                done.set()
+                assert [it.result().status_code for it in answers] == [200, 200]
+            done.clear()
+            assert greedy.get(beyond).status_code == 404
+
+
+def test_a_store_that_hangs_holds_few_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(tmp_path, replace(LIMITS, max_checks=2)) as served:
+        client, done, held = served.teacher(), threading.Event(), threading.Semaphore(0)
+
+        def hang(key: str, sha256: str) -> bytes:
+            held.release()
+            done.wait(10)
+            raise OSError
+
+        monkeypatch.setattr(served.shop.blobs, "get", hang)
+        with ThreadPoolExecutor(2) as pool:
+            answers = [pool.submit(client.get, "/readyz") for _ in range(2)]
+            assert held.acquire(timeout=5)
+            assert held.acquire(timeout=5)
+            refused = client.get("/readyz")
+            problem(refused, 429, "TOO_MANY_REQUESTS")
+            assert refused.headers["retry-after"] == "1"
+            assert client.get("/v1/batches").status_code == 200
+            done.set()
+            assert [it.result().status_code for it in answers] == [503, 503]
 
 
 def test_when_too_much_is_pending_nothing_new_is_taken(tmp_path: Path) -> None:

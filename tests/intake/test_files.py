@@ -3,7 +3,7 @@
 import socket
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -293,3 +293,28 @@ def test_a_file_larger_than_any_buffer_comes_whole(tmp_path: Path) -> None:
             assert hand_in(client, {name: data}, headers).status_code == 201
         assert client.get("/v1/batches/class-a/essays/e001/raw").content == data
         assert client.get("/v1/batches/class-a/essays/e002/raw").content == data
+
+
+def test_a_ledger_that_fails_for_a_moment_costs_a_slow_sender_nothing(served: Served) -> None:
+    client, shop = served.teacher(), served.shop
+    register(client, expected=5)
+    files = [file(f"{n}.txt".encode(), GOOD + bytes([65 + n])) for n in range(3)]
+
+    def sent() -> Iterator[bytes]:
+        with shop.ledger.write() as tx:
+            tx.connection.exec_driver_sql(
+                "CREATE TRIGGER full BEFORE INSERT ON essays BEGIN SELECT RAISE(ABORT, 'full'); END"
+            )
+        yield field("batch_id", "class-a") + files[0] + files[1][:100]
+        wait_for(lambda: len(shop.blob_hashes()) >= 1)
+        # Longer than a file that came whole waits for its place.
+        time.sleep(0.3)
+        assert paths(served) == []
+        with shop.ledger.write() as tx:
+            tx.connection.exec_driver_sql("DROP TRIGGER full")
+        wait_for(lambda: len(paths(served)) == 1)
+        yield files[1][100:] + files[2] + form()
+
+    answer = client.post(URL, content=sent(), headers=KIND)
+    assert (answer.status_code, statuses(answer)) == (201, ["new_essay"] * 3)
+    assert len(events(shop.ledger, "upload.finished")) == 1

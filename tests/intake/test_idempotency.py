@@ -1,5 +1,7 @@
 """Idempotency-Key: a request sent again is answered alike and done once."""
 
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -7,7 +9,7 @@ import httpx
 from huleedu_dagster.domain.access import hash_token
 from huleedu_dagster.domain.keys import hash_of, sha256_hex
 from tests.intake.forms import GOOD, hand_in, register, statuses
-from tests.intake.served import Served
+from tests.intake.served import LIMITS, Served, serving
 from tests.support.ledger import all_rows, events
 
 KEY = {"Idempotency-Key": "drop-1"}
@@ -114,3 +116,36 @@ def test_a_key_that_is_none_is_refused(served: Served) -> None:
     for key in ("", "x" * 256, "a\tb"):
         answer = client.post(REGISTER, json={}, headers={"Idempotency-Key": key})
         assert (answer.status_code, answer.json()["code"]) == (422, "INVALID_REQUEST")
+
+
+def test_a_batch_is_registered_only_together_with_its_answer(served: Served) -> None:
+    """Sent again after an answer that could not be stored, the request is not done twice."""
+    client, ledger = served.teacher(), served.shop.ledger
+    with ledger.write() as tx:
+        tx.connection.exec_driver_sql(
+            "CREATE TRIGGER full BEFORE UPDATE ON idempotency_keys WHEN NEW.body IS NOT NULL "
+            "BEGIN SELECT RAISE(ABORT, 'full'); END"
+        )
+    assert client.post(REGISTER, json={"course": "English"}, headers=KEY).status_code >= 500
+    assert client.get("/v1/batches").json() == []
+    with ledger.write() as tx:
+        tx.connection.exec_driver_sql("DROP TRIGGER full")
+    answer = client.post(REGISTER, json={"course": "English"}, headers=KEY)
+    assert answer.status_code == 201
+    assert "idempotency-replayed" not in answer.headers
+    assert len(client.get("/v1/batches").json()) == 1
+
+
+def test_files_that_fill_the_queue_are_answered_alike_when_they_are_sent_again(
+    tmp_path: Path,
+) -> None:
+    with serving(tmp_path, replace(LIMITS, max_pending=1)) as served:
+        client = served.teacher()
+        register(client)
+        first = hand_in(client, {"a.txt": GOOD}, KEY)
+        # The count is at most a second old.
+        time.sleep(1.05)
+        same(first, hand_in(client, {"a.txt": GOOD}, KEY))
+        other = hand_in(client, {"b.txt": GOOD}, {"Idempotency-Key": "drop-2"})
+        assert (other.status_code, other.json()["code"]) == (429, "TOO_MUCH_PENDING")
+        assert len(served.shop.blob_hashes()) == 1

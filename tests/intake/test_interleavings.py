@@ -25,6 +25,7 @@ from tests.support.at_once import at_once
 from tests.support.ledger import DATABASES, all_rows, database
 
 SEEDS = range(50)
+EVERYDAY = 10
 EXCESS = ExcessContentProvisionedV1.event_type
 FINISHED = EssayUploadFinishedV1.event_type
 
@@ -181,7 +182,10 @@ def check_nothing_is_left_over(school: School) -> None:
     assert list(spool.iterdir() if spool.exists() else ()) == []
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(
+    "seed",
+    [pytest.param(it, marks=() if it < EVERYDAY else pytest.mark.slow) for it in SEEDS],
+)
 def test_two_clients_at_once_fill_seven_slots_and_the_rest_is_excess(
     school: School, seed: int
 ) -> None:

@@ -15,7 +15,9 @@ from starlette.datastructures import Headers
 
 from huleedu_dagster.domain.access import Scope, hash_token, is_token
 from huleedu_dagster.intake.local_sign_in import TOKEN_NAME, first_token, peer_user
+from huleedu_dagster.intake.services import Services
 from huleedu_dagster.intake.sessions import COOKIE
+from huleedu_dagster.settings import Settings
 from tests.intake.browsers import HTML, secret_of, session_of
 from tests.intake.served import Served, serving
 from tests.intake.test_door import problem
@@ -54,6 +56,17 @@ def signed_in(answer: httpx.Response) -> bool:
 def sent_to_sign_in(answer: httpx.Response) -> bool:
     """Whether an answer asks for a token."""
     return answer.status_code == 303 and answer.headers["location"].startswith("/sign-in")
+
+
+def test_pages_that_are_opened_at_once_share_their_session(embedded: Served) -> None:
+    one, two, three = embedded.client(), embedded.client(), embedded.client()
+    for client in (one, two):
+        assert signed_in(client.get("/", headers=HTML))
+    assert session_of(embedded, one) == session_of(embedded, two)
+    form = {"csrf_token": session_of(embedded, one).csrf_token}
+    assert two.post("/sign-out", data=form, headers=HTML).status_code == 303
+    assert signed_in(three.get("/", headers=HTML))
+    assert session_of(embedded, three).csrf_token != form["csrf_token"]
 
 
 def test_a_page_opens_signed_in_and_the_session_does_what_the_first_token_may(
@@ -120,7 +133,7 @@ def test_elsewhere_than_in_embedded_mode_nobody_is_signed_in(
     assert sent_to_sign_in(answer)
     assert not signed_in(answer)
     assert not (tmp_path / "intake-token").exists()
-    local = served.app.state.services.sessions.begin("any", is_local=True)
+    local = served.app.state.services.sessions.begin_local("any")
     cookie = served.app.state.services.sessions.cookie(local, secure=False).partition(";")[0]
     problem(
         served.client().get("/v1/batches", headers={"Cookie": cookie}), 401, "NOT_AUTHENTICATED"
@@ -255,3 +268,10 @@ def test_a_revoked_first_token_signs_nobody_in_until_the_next_start(embedded: Se
     answer = client.get("/nothing", headers=HTML)
     assert sent_to_sign_in(answer)
     assert not signed_in(answer)
+
+
+def test_a_home_that_is_made_is_for_nobody_elses_eyes(tmp_path: Path) -> None:
+    home = tmp_path / "of" / "school"
+    services = Services.of(Settings(home=home))
+    services.ledger.close()
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700

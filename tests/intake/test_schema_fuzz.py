@@ -99,12 +99,12 @@ def config_of(token: str) -> SchemathesisConfig:
             "max-stream-events": 1,
             "dictionaries": {
                 "batches": {"values": ["class-a", "class-b"]},
-                "slots": {"values": ["e001", "e002", "e003"]},
+                "slots": {"values": ["e001", "e002"]},
                 "letters": {"values": [1]},
             },
             "parameters": {
-                "path.batch_id": {"dictionary": "batches", "probability": 0.8},
-                "path.essay_id": {"dictionary": "slots", "probability": 0.8},
+                "path.batch_id": {"dictionary": "batches", "probability": 0.9},
+                "path.essay_id": {"dictionary": "slots", "probability": 0.9},
                 "path.number": {"dictionary": "letters", "probability": 0.5},
                 "body.batch_id": {"dictionary": "batches", "probability": 0.5},
             },

@@ -275,3 +275,35 @@ def test_the_correlation_id_of_a_request_is_on_what_it_caused(shop: Workshop) ->
     with shop.ledger.read() as tx:
         found = [it["correlation_id"] for _, it in tx.outbox.envelopes()]
     assert found == [given, given]
+
+
+def test_a_clock_that_was_ahead_for_a_while_makes_nobody_late(shop: Workshop) -> None:
+    shop.register(expected=5, deadline=START + timedelta(hours=10))
+    shop.clock.advance(11 * 3600)
+    assert shop.receive("a.txt").status is ReceiptStatus.LATE
+    shop.clock.advance(-10 * 3600)
+    assert shop.receive("b.txt").status is ReceiptStatus.NEW_ESSAY
+
+
+def test_a_clock_that_was_ahead_for_a_while_keeps_no_batch_open(shop: Workshop) -> None:
+    shop.register(source="inbox")
+    shop.clock.advance(24 * 3600)
+    shop.receive("a.txt")
+    shop.clock.advance(-24 * 3600)
+    shop.receive("b.txt")
+    shop.clock.advance(60)
+    assert lifecycle.close_what_is_due(shop.ledger, quiet_seconds=30) == 1
+
+
+def test_files_are_in_order_after_a_clock_was_set_back_and_the_batch_reopened(
+    shop: Workshop,
+) -> None:
+    shop.register(expected=3)
+    shop.clock.advance(100)
+    shop.receive("z.txt")
+    shop.close()
+    shop.clock.advance(-50)
+    shop.intake.reopen("class-a")
+    shop.receive("a.txt")
+    with shop.ledger.read() as tx:
+        assert [it.path for it in tx.essays.uploads_of("class-a")] == ["z.txt", "a.txt"]

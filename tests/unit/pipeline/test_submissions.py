@@ -54,7 +54,6 @@ def test_files_of_one_group_are_received_one_after_the_other(shop: Workshop) -> 
     assert [it.path for it in uploads] == ["z.txt", "a.txt", "m.txt", "y.txt", "b.txt"]
     moments = [it.received_at for it in uploads]
     assert all(before < after for before, after in itertools.pairwise(moments))
-    assert shop.facts().batch.last_received_at == moments[-1]
 
 
 def test_a_path_that_comes_three_times_in_a_group_is_an_essay_of_three_versions(
@@ -174,3 +173,15 @@ def test_what_the_store_cannot_make_durable_gets_no_receipt(shop: Workshop) -> N
     assert all_rows(shop.ledger) == before
     shop.blobs.fail("secure", "raw_upload_blob", times=0)
     assert [it.slot for it in shop.hand_in("a.txt")] == ["e001"]
+
+
+def test_known_files_are_no_news_while_another_request_is_under_way(shop: Workshop) -> None:
+    shop.register()
+    shop.hand_in("a.txt")
+    with shop.intake.submission("class-a") as slow:
+        slow.receive("b.txt", GOOD)
+        slow.settle()
+        shop.hand_in("a.txt")
+        assert len(events(shop.ledger, "essay_upload")) == 1
+        slow.receive("c.txt", GOOD)
+    assert [it["expected_count"] for it in events(shop.ledger, "essay_upload")] == [1, 2]

@@ -15,6 +15,8 @@ for (const form of document.querySelectorAll(".hand-in-form")) {
     ? { id: form.dataset.batch, correlationId: form.dataset.correlationId }
     : null;
   let registerKey = upload.randomId();
+  // What was asked for under this key, as long as it is not known what became of it.
+  let doubt = null;
   let sending = false;
 
   const KEPT = {
@@ -27,6 +29,8 @@ for (const form of document.querySelectorAll(".hand-in-form")) {
     refused: (it) => ["failed", `Not kept: ${it.message}`],
   };
   const FINAL = new Set(["kept", "aside", "skipped"]);
+  const IN_DOUBT = "No file was handed in, but the class may be registered already. " +
+    "Hand in again to go on with it; it is not registered twice.";
 
   // One line of the list.
 
@@ -87,7 +91,8 @@ for (const form of document.querySelectorAll(".hand-in-form")) {
     if (sending) words.push(`${kept} of ${files(all.length)} kept`);
     else if (waiting && !done) words.push(`${files(all.length)}, ${size(bytes)}, not handed in yet`);
     else {
-      if (kept) words.push(kept === all.length ? `All ${files(kept)} are kept` : `${files(kept)} kept`);
+      const everyOne = kept > 1 && kept === all.length;
+      if (kept) words.push(everyOne ? `All ${files(kept)} are kept` : `${files(kept)} kept`);
       if (waiting) words.push(`${files(waiting)} not handed in yet`);
     }
     if (count("aside")) words.push(`${count("aside")} of them not counted`);
@@ -118,7 +123,8 @@ for (const form of document.querySelectorAll(".hand-in-form")) {
       const before = entries.get(key);
       const same = before && before.file.size === file.size &&
         before.file.lastModified === file.lastModified;
-      if (before && !FINAL.has(before.state)) {
+      // A file that failed may have been edited since it was chosen.
+      if (before && !FINAL.has(before.state) && (same || before.state !== "failed")) {
         if (!same) taken.push(visible(path));
         continue;
       }
@@ -239,6 +245,8 @@ for (const form of document.querySelectorAll(".hand-in-form")) {
     }
     if (deadline.validity.badInput) {
       errors.push({ where: "deadline", message: "Give day and time, or neither." });
+    } else if (deadline.value && isNaN(new Date(deadline.value))) {
+      errors.push({ where: "deadline", message: "Give a year of four digits." });
     } else if (deadline.value && new Date(deadline.value) <= new Date()) {
       errors.push({ where: "deadline", message: "Give a moment that is still to come." });
     }
@@ -253,17 +261,23 @@ for (const form of document.querySelectorAll(".hand-in-form")) {
   };
 
   const register = async () => {
-    const wanted = asked();
+    const wanted = doubt ?? asked();
     if (!wanted) return false;
+    // What is asked for is what stands there until it is known what became of it.
+    part.about.disabled = true;
     const answer = await upload.register(wanted, registerKey, tell);
     tell("");
+    if (upload.isOpen(answer)) {
+      doubt = wanted;
+    } else if (answer.status !== 401 && answer.status !== 403) {
+      // Whoever is turned away at the door learns nothing of what was asked before.
+      doubt = null;
+      registerKey = upload.randomId();
+    }
+    part.about.disabled = Boolean(doubt);
     if (answer.status !== 201) {
-      if (answer.status !== 0) registerKey = upload.randomId();
-      if (!errorsOf(answer.body)) {
-        tell(answer.status === 0
-          ? "The server cannot be reached. Nothing was handed in."
-          : upload.sentence(answer));
-      }
+      const why = answer.status === 0 ? "The server cannot be reached." : upload.sentence(answer);
+      if (!errorsOf(answer.body)) tell(doubt ? `${why} ${IN_DOUBT}` : why);
       return false;
     }
     batch = { id: answer.body.batch_id, correlationId: answer.body.correlation_id };
@@ -308,13 +322,18 @@ for (const form of document.querySelectorAll(".hand-in-form")) {
     clearErrors();
     sending = true;
     show();
-    if (batch || (await register())) {
-      const waiting = () => [...entries.values()].filter((it) => it.state === "waiting");
-      for (let some = waiting(); some.length; some = waiting()) {
-        await upload.files(batch, some, report);
+    try {
+      if (batch || (await register())) {
+        const waiting = () => [...entries.values()].filter((it) => it.state === "waiting");
+        for (let some = waiting(); some.length; some = waiting()) {
+          await upload.files(batch, some, report);
+        }
+        document.dispatchEvent(new CustomEvent("handed-in"));
+        showBatches().catch(() => {});
       }
-      document.dispatchEvent(new CustomEvent("handed-in"));
-      showBatches().catch(() => {});
+    } catch {
+      tell("Something went wrong on this page. " +
+        "Load it again and hand in what is not marked as kept.");
     }
     sending = false;
     for (const it of entries.values()) set(it, it.state, it.item.querySelector(".state").textContent);

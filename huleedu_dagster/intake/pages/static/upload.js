@@ -7,6 +7,7 @@ window.huleedu.upload = (() => {
   const MOST_BYTES = 20e6;
   const LOST_TRIES = 4;
   const LONGEST_WAIT_SECONDS = 120;
+  const PATIENCE_SECONDS = 600;
   const STALLED_MS = 90_000;
 
   const sleep = (seconds) => new Promise((done) => setTimeout(done, seconds * 1000));
@@ -97,15 +98,27 @@ window.huleedu.upload = (() => {
     return detail ? `${detail} ${next || ""}`.trim() : "The server gave no answer that can be read.";
   };
 
-  // Asks until there is an answer, or the connection was lost too often.
+  // Whether an answer leaves open what became of the request.
+  const isOpen = (answer) => answer.status === 0 || answer.status >= 500 || isBusy(answer);
+
+  // Seconds that a busy server was waited for in a row, over all requests of one handing in: when
+  // they are used up, each request that is left is asked once.
+  let waited = 0;
+
+  // Asks until there is an answer, the connection was lost too often or patience is at its end.
   const insist = async (request, onWait) => {
     let lost = 0;
     for (;;) {
       const answer = await ask(request);
-      if (answer.status !== 0 && !isBusy(answer)) return answer;
-      if (answer.status === 0 && ++lost > LOST_TRIES) return answer;
-      const seconds = answer.status === 0 ? 2 ** (lost - 1) : answer.wait;
-      const why = answer.status === 0 ? "The connection was lost." : sentence(answer);
+      const busy = isBusy(answer);
+      if (answer.status !== 0 && !busy) {
+        waited = 0;
+        return answer;
+      }
+      if (busy ? waited >= PATIENCE_SECONDS : ++lost > LOST_TRIES) return answer;
+      const seconds = busy ? answer.wait : 2 ** (lost - 1);
+      if (busy) waited += seconds;
+      const why = busy ? sentence(answer) : "The connection was lost.";
       onWait(`${why} Trying again in ${Math.ceil(seconds)} s.`);
       await sleep(seconds);
     }
@@ -151,15 +164,18 @@ window.huleedu.upload = (() => {
 
   // One request at a time, so that essays get their slots in the order of the list.
   const files = async (batch, entries, on) => {
+    waited = 0;
     for (const group of grouped(entries)) await sendGroup(batch, group, on);
   };
 
-  const register = (asked, key, onWait) =>
-    insist({
+  const register = (asked, key, onWait) => {
+    waited = 0;
+    return insist({
       url: "/v1/batches/register",
       headers: { "Content-Type": "application/json", "Idempotency-Key": key },
       body: JSON.stringify(asked),
     }, onWait);
+  };
 
-  return { files, register, randomId, sentence };
+  return { files, register, randomId, sentence, isOpen };
 })();
