@@ -28,7 +28,7 @@ from huleedu_dagster.settings import Settings
 def build_resources(settings: Settings) -> dict[str, Any]:
     """The resources of an installation, by name."""
     return {
-        "ledger": LedgerResource(url=settings.resolved_ledger_url),
+        "ledger": LedgerResource.of(settings),
         "blobs": BlobStoreResource(folder=str(settings.blob_folder)),
         "extractor": ExtractorResource.of(settings),
         "speller": SpellerResource.of(settings),

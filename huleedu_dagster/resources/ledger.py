@@ -1,20 +1,28 @@
 """The ledger as a Dagster resource."""
 
 from functools import cache
+from typing import Self
 
 from dagster import ConfigurableResource
 
 from huleedu_dagster.ledger.ledger import Ledger
+from huleedu_dagster.settings import Settings
 
 
 class LedgerResource(ConfigurableResource[Ledger]):
     """Gives the ledger of this installation.
 
     Attributes:
-        url: SQLAlchemy URL of SQLite or Postgres.
+        url: SQLAlchemy URL of a ledger in the home folder; empty where the settings name another.
     """
 
     url: str
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The resource of an installation."""
+        # Dagster shows and stores configurations; passwords stay in the environment.
+        return cls(url="" if settings.ledger_url else settings.resolved_ledger_url)
 
     def open(self) -> Ledger:
         """The ledger, with its schema up to date; one for all ticks and runs of a process.
@@ -22,7 +30,7 @@ class LedgerResource(ConfigurableResource[Ledger]):
         Raises:
             sqlalchemy.exc.SQLAlchemyError: The database cannot be reached.
         """
-        return _open(self.url)
+        return _open(self.url or Settings().resolved_ledger_url)
 
 
 @cache

@@ -1,11 +1,15 @@
 """The code location as Dagster loads it."""
 
 from datetime import timedelta
+from pathlib import Path
 
+import pytest
 from dagster import AssetCheckKey, AssetKey, build_schedule_context
 from dagster._core.definitions import data_version
 
 from huleedu_dagster.assets import emission
+from huleedu_dagster.definitions import build_resources
+from huleedu_dagster.settings import Settings
 from tests.dagster.test_acceptance import check_of
 from tests.dagster.test_backfills import ready_batch
 from tests.support import world_defs
@@ -128,3 +132,25 @@ def test_the_nightly_checks_cover_every_essay_of_the_day(world: World) -> None:
     assert result.success
     for cell in ("b1|e001", "b1|e002"):
         assert check_of(world, "raw_upload", "raw_blob_is_intact", cell) == ["SUCCEEDED"]
+
+
+def test_a_password_is_in_no_configuration_that_dagster_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HULEEDU_LEDGER_URL", "postgresql://huleedu:hunter2@db.example/ledger")
+    monkeypatch.setenv("HULEEDU_S3_ENDPOINT", "s3.example")
+    monkeypatch.setenv("HULEEDU_S3_BUCKET", "essays")
+    monkeypatch.setenv("HULEEDU_S3_ACCESS_KEY", "hunter2-access")
+    monkeypatch.setenv("HULEEDU_S3_SECRET_KEY", "hunter2-secret")
+    resources = build_resources(Settings(home=tmp_path))
+    assert "hunter2" not in str({name: it.model_dump() for name, it in resources.items()})
+
+
+def test_the_ledger_that_the_settings_name_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HULEEDU_LEDGER_URL", f"sqlite:///{tmp_path / 'elsewhere.db'}")
+    ledger = build_resources(Settings(home=tmp_path))["ledger"].open()
+    assert ledger.schema_revision() is not None
+    assert (tmp_path / "elsewhere.db").exists()
+    ledger.close()
