@@ -3,12 +3,15 @@
 import re
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser, FileChooser, Page, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from tests.browser.chromium import DESKTOP
 from tests.browser.teacher import Teacher, signed_in
 from tests.intake.served import LIMITS
+
+pytestmark = pytest.mark.slow
 
 LOST = """
     const send = XMLHttpRequest.prototype.send;

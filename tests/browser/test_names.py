@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.teacher import Teacher
+
+pytestmark = pytest.mark.slow
 
 
 def write(folder: Path, name: str, text: str) -> None:

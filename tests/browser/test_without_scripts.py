@@ -10,6 +10,8 @@ from huleedu_dagster.domain.access import Scope
 from tests.intake.forms import GOOD, hand_in, register
 from tests.intake.served import Served, serving
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:

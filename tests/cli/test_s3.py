@@ -9,6 +9,8 @@ from huleedu_dagster.storage.s3 import S3BlobStore, S3Options
 from tests.cli.test_commands import Shell, folder_of
 from tests.support.seaweed import s3_options
 
+pytestmark = pytest.mark.slow
+
 
 def use(monkeypatch: pytest.MonkeyPatch, options: S3Options) -> None:
     """Let every process that the test starts keep its blobs there."""

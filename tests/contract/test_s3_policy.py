@@ -14,6 +14,8 @@ from huleedu_dagster.storage.s3 import S3BlobStore
 from tests.support.seaweed import client_of, new_bucket
 from tests.support.seaweed_keeper import GUEST_KEY
 
+pytestmark = pytest.mark.slow
+
 DOCUMENT = Path(__file__).parents[2] / "docs" / "storage.md"
 KEY = "raw_upload_blob/class-a/u001"
 LARGE = b"the text" * 100_000

@@ -40,6 +40,8 @@ from tests.support.storages import (
 )
 from tests.support.world import GOOD, World
 
+pytestmark = pytest.mark.slow
+
 _APPEARS_SECONDS = 2.0
 _RUN = run_id(1)
 _ALLOW = "DROP CONSTRAINT full_disk"
