@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
@@ -23,7 +23,8 @@ from tests.intake.served import EVERY_SCOPE, Served
 from tests.support.workshop import Workshop
 
 URL = "/v1/batches/class-a/stream"
-QUICK = Pace(poll=0.02, check=0.05, heartbeat=0.1, patience=0.5, retry=0.2)
+QUICK = Pace(poll=0.02, check=0.05, heartbeat=0.1, patience=30.0, retry=0.2)
+IMPATIENT = replace(QUICK, patience=0.5)
 
 
 @dataclass
@@ -270,6 +271,7 @@ def test_a_ledger_that_is_away_for_a_moment_ends_no_stream(
 def test_a_ledger_that_stays_away_ends_streams_without_the_last_event(
     quick: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    quick.app.state.streams = Streams(quick.shop.ledger, IMPATIENT)
     client = teacher_with_batch(quick)
     with watching(client) as watcher:
         watcher.next()
