@@ -23,6 +23,9 @@ from tests.dagster.test_staleness import staleness
 from tests.intake.flow import Dropped, Flow, ask, flowing, kind
 from tests.support.world import GOOD, World
 
+# Every day tests/dagster has the same rows, without HTTP.
+pytestmark = pytest.mark.slow
+
 UPLOAD = "essay_upload.finished"
 PROVISIONED = "essay_content.provisioned"
 FAILED = "essay_validation.failed"

@@ -142,6 +142,7 @@ def prepared(schema: Any) -> Any:
     return schema
 
 
+@pytest.mark.slow
 def test_a_thousand_requests_made_from_the_description_are_answered_as_it_says(
     furnished: Served,
 ) -> None:
