@@ -9,6 +9,7 @@ due, and the next attempt emits them without computing.
 
 import logging
 import threading
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -170,9 +171,9 @@ class BatchingEventLog(SqlEventLogStorage):
                 for event in group:
                     self.store_event(event)
 
+    @abstractmethod
     def _write(self, events: Sequence[Collected]) -> None:
         """Store events; all of them are about assets."""
-        raise NotImplementedError
 
     def _write_index(
         self, connection: sa.Connection, events: Sequence[Collected], ids: Sequence[int]
