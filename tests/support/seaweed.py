@@ -3,10 +3,8 @@
 It ends with this process, see `seaweed_keeper`.
 """
 
-import atexit
 import itertools
 import shutil
-import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -20,6 +18,7 @@ from urllib3.exceptions import HTTPError
 
 from huleedu_dagster.storage.s3 import S3BlobStore, S3Options
 from huleedu_dagster.storage.s3_client import Patience
+from tests.support.keeping import kept_server
 from tests.support.seaweed_keeper import ACCESS_KEY, SECRET_KEY, Seaweed
 
 _KEEPER = Path(__file__).with_name("seaweed_keeper.py")
@@ -118,24 +117,4 @@ def _program() -> Path:
 
 @cache
 def _server_port() -> int:
-    keeper = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(_KEEPER), str(_program())],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        # An interrupt from the keyboard is for the tests; the server goes after them.
-        start_new_session=True,
-    )
-    atexit.register(_end, keeper)
-    assert keeper.stdout is not None
-    port = keeper.stdout.readline().strip()
-    assert port, "SeaweedFS did not start; what it said is above"
-    return int(port)
-
-
-def _end(keeper: subprocess.Popen[str]) -> None:
-    assert keeper.stdin is not None
-    assert keeper.stdout is not None
-    keeper.stdin.close()
-    keeper.stdout.close()
-    keeper.wait(30)
+    return int(kept_server(_KEEPER, str(_program()), "SeaweedFS"))
