@@ -42,6 +42,9 @@ constraints: $(STAMP)
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate --no-strip-extras --upgrade \
 		pyproject.toml -o $(LOCK)
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra scale \
+		--extra kubernetes --generate-hashes --no-emit-index-url --no-header --no-annotate \
+		--no-strip-extras -c $(LOCK) pyproject.toml -o requirements/production.txt
 
 schemas: $(STAMP)
 	$(BIN)/huleedu schemas

@@ -35,8 +35,15 @@ class Settings(BaseSettings):
             SQLite in the home folder when empty.
         dagster_storage: `batched`, or `stock` for Dagster's own classes, over the same tables and
             slow.
+        ledger_connections: Connections that one process holds to the ledger's Postgres, at most.
+        dagster_connections: Connections that one process holds to Dagster's Postgres, at most.
+        max_runs: Runs at the same time, at most; the others wait in the queue.
+        broker_url: Redis-compatible broker (`redis://broker.school.example:6379/0`) whose workers
+            execute the runs; the code server starts a process for each when empty.
         max_attempts: Failures of infrastructure after which an essay becomes a dead letter.
         max_slots: Essays a batch may have, at most 99.
+        inbox_bucket: Bucket on the S3 server of the blobs that is watched like the inbox folder;
+            none when empty.
         wave_limit: Pending essays one sensor tick looks at, at most.
         inbox_settle_seconds: Seconds a file of the inbox must be unchanged before it is taken in.
         inbox_quiet_seconds: Quiet seconds after which an unregistered inbox folder is complete.
@@ -114,6 +121,10 @@ class Settings(BaseSettings):
     ledger_url: str = ""
     dagster_database_url: str = Field(default="", repr=False)
     dagster_storage: Literal["batched", "stock"] = "batched"
+    ledger_connections: int = Field(default=10, ge=1)
+    dagster_connections: int = Field(default=10, ge=2)
+    max_runs: int = Field(default=4, ge=1)
+    broker_url: str = Field(default="", repr=False)
     s3_endpoint: str = Field(default="", pattern=r"^(?:[A-Za-z0-9.-]+(?::[0-9]{1,5})?)?$")
     s3_bucket: str = Field(default="", pattern=r"^(?:[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$")
     s3_access_key: str = Field(default="", repr=False)
@@ -124,6 +135,7 @@ class Settings(BaseSettings):
     s3_read_seconds: float = Field(default=30.0, gt=0)
     max_attempts: int = Field(default=3, ge=1)
     max_slots: int = Field(default=MAX_SLOTS, ge=1, le=MAX_SLOTS)
+    inbox_bucket: str = Field(default="", pattern=r"^(?:[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$")
     wave_limit: int = Field(default=2_000, ge=1)
     inbox_settle_seconds: float = Field(default=2.0, ge=0)
     inbox_quiet_seconds: float = Field(default=30.0, ge=0)
@@ -188,6 +200,10 @@ class Settings(BaseSettings):
         ]
         if self.s3_endpoint and missing:
             raise ValueError(f"HULEEDU_S3_ENDPOINT is set, and not {', '.join(missing)}")
+        if self.inbox_bucket and not self.s3_endpoint:
+            raise ValueError("HULEEDU_INBOX_BUCKET is set, and not HULEEDU_S3_ENDPOINT")
+        if self.inbox_bucket and self.inbox_bucket == self.s3_bucket:
+            raise ValueError("HULEEDU_INBOX_BUCKET is the bucket of the blobs; it needs its own")
         return self
 
     @field_validator("home", "spelling_cache", "dictionaries", "word_list")
