@@ -6,6 +6,8 @@ STAMP := $(VENV)/.ready
 BIN := $(VENV)/bin
 LOCK := requirements/constraints.txt
 ONLY ?=
+# By file: tests of a file share their servers.
+SPREAD := -n logical --maxprocesses 4 --dist loadfile
 
 .PHONY: setup demo up test test-all lint bench constraints schemas samples screenshots clean
 
@@ -22,10 +24,10 @@ up: $(STAMP)
 	$(BIN)/huleedu up --home $(HOME_FOLDER)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest $(SPREAD) -m "not slow"
 
 test-all: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SPREAD)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
