@@ -21,6 +21,7 @@ from huleedu_dagster.resources.speller import SpellerResource
 from huleedu_dagster.schedules import build_schedules
 from huleedu_dagster.sensors.batches import build_batch_sensor
 from huleedu_dagster.sensors.failures import build_failure_sensor
+from huleedu_dagster.sensors.inbox_bucket import build_inbox_bucket_sensors
 from huleedu_dagster.sensors.uploads import build_upload_sensor
 from huleedu_dagster.settings import Settings
 
@@ -74,6 +75,7 @@ def build_defs(
             build_upload_sensor(settings, versions.pipeline),
             build_batch_sensor(settings),
             build_failure_sensor(settings),
+            *build_inbox_bucket_sensors(settings),
         ],
         schedules=build_schedules(),
         resources=resources,

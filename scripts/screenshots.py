@@ -1,7 +1,7 @@
 """Make the pictures of the pages in docs/: `huleedu up` on a temporary home, in a real Chromium.
 
 The sample class is handed in through the page, as a teacher does it; one picture shows files on
-their way, one the batch with its results, one an essay with a suggestion open.
+their way, one the batch with its results, one its report, one an essay with a suggestion open.
 
     python -m scripts.screenshots [FOLDER]
 
@@ -68,6 +68,7 @@ def _take_all(
     made = (
         _hand_in(page, samples, folder / "page-hand-in.png"),
         _batch(page, folder / "page-batch.png"),
+        _report(page, folder / "page-report.png"),
         _essay(page, folder / "page-essay.png"),
     )
     browser.close()
@@ -103,6 +104,19 @@ def _batch(page: Page, picture: Path) -> Path:
     expect(page.locator(".status-line .badge")).to_have_text("Ready")
     page.evaluate("document.activeElement.blur()")
     return _take(page, "#essays", picture)
+
+
+def _report(page: Page, picture: Path) -> Path:
+    """The report as it is downloaded, to the end of its charts."""
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download the report").click()
+    browser = page.context.browser
+    assert browser is not None
+    shown = browser.new_page(viewport={"width": _WIDTH, "height": 900})
+    shown.set_content(download.value.path().read_text(encoding="utf-8"))
+    _take(shown, "section:has(#class-title)", picture)
+    shown.close()
+    return picture
 
 
 def _essay(page: Page, picture: Path) -> Path:

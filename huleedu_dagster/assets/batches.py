@@ -30,7 +30,7 @@ from huleedu_dagster.resources.ledger import LedgerResource
 MANIFEST = "batch_manifest"
 RELEASE = "batch_release"
 REPORT = "batch_report"
-_REPORT_VERSION = "2"
+_REPORT_VERSION = "3"
 _RELEASE_VERSION = "1"
 
 

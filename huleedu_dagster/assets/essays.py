@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from traceback import clear_frames
 from typing import Any
 
 from dagster import (
@@ -34,7 +35,7 @@ from huleedu_dagster.assets.emission import (
 )
 from huleedu_dagster.assets.groups import ESSAY_GROUP, OWNERS
 from huleedu_dagster.assets.registration import registration_event
-from huleedu_dagster.assets.shown import shown_data_version
+from huleedu_dagster.assets.shown import shown_data_version, told_by_run, untold
 from huleedu_dagster.dagster_storage.batching import store_collected
 from huleedu_dagster.domain.outcomes import Stage
 from huleedu_dagster.domain.registration import BatchSettings
@@ -151,16 +152,19 @@ def _run(
 ) -> Iterator[AssetMaterialization | AssetCheckEvaluation]:
     stages = frozenset(Stage(key.to_user_string()) for key in context.selected_asset_keys)
     failed: list[str] = []
+    # A run that goes on in another process tells nothing twice.
+    told = told_by_run(context.instance, context.run.run_id)
     for batch_id, slots in cells_by_batch(context.partition_keys).items():
         with pipeline.ledger.read() as tx:
             batch = tx.batches.find(batch_id)
             found = {it.slot: it for it in tx.essays.of_batch(batch_id)}
         essays = [found[slot] for slot in slots if slot in found]
-        yield from no_essay_events(batch_id, [it for it in slots if it not in found], stages)
+        none = [it for it in slots if it not in found]
+        yield from untold(no_essay_events(batch_id, none, stages), told)
         if batch is not None and stages:
             settings = batch.registration.settings
             passes = _Passes(context, config, pipeline, threads, settings, stages, failed)
-            yield from passes.events(batch_id, essays)
+            yield from untold(passes.events(batch_id, essays), told)
         yield from essay_evaluations(context.selected_asset_check_keys, pipeline, essays, failed)
     _raise_once(failed)
 
@@ -203,13 +207,20 @@ class _Passes:
 
         One that takes long does not hide the others of its wave.
         """
-        for start in range(0, len(essays), _WAVE):
-            begun = [(it, self.begin(it)) for it in essays[start : start + _WAVE]]
+        begun = self.begin_all(essays[:_WAVE])
+        for start in range(_WAVE, len(essays) + _WAVE, _WAVE):
+            # The threads go on with these while this one writes the events of the others.
+            following = self.begin_all(essays[start : start + _WAVE])
             pending = {future for _, future in begun}
             while pending:
                 done, pending = wait(pending, timeout=_SHOWN_SECONDS)
                 if done:
                     yield [(essay, future) for essay, future in begun if future in done]
+            begun = following
+
+    def begin_all(self, essays: Sequence[Essay]) -> list[tuple[Essay, _Pass]]:
+        """Start a pass over each of some essays."""
+        return [(it, self.begin(it)) for it in essays]
 
     def computes(self, essay: Essay) -> bool:
         """Whether this run takes an essay through its stages."""
@@ -222,9 +233,15 @@ class _Passes:
         """Start a pass over one essay, or the reading of what is stored of it."""
         if not self.computes(essay):
             return self.threads.submit(self.pipeline.stored, essay)
-        return self.threads.submit(
-            self.pipeline.process, self.settings, essay, self.stages, force=self.config.force
-        )
+        return self.threads.submit(self.process, essay)
+
+    def process(self, essay: Essay) -> EssayResult:
+        """Take one essay through its stages; an error keeps nothing of the essay in memory."""
+        try:
+            return self.pipeline.process(self.settings, essay, self.stages, force=self.config.force)
+        except BaseException as error:
+            _let_go(error)
+            raise
 
     def outcome(self, essay: Essay, future: _Pass) -> EssayResult | None:
         """What came out for one essay, `None` if it failed or was superseded."""
@@ -253,6 +270,14 @@ def _record(
         log.failed(type(unrecorded).__name__, dead=False)
         return
     log.failed(type(error).__name__, dead=dead)
+
+
+def _let_go(error: BaseException) -> None:
+    """Clear the variables of the calls that an error came through: bytes and text are in them."""
+    found: BaseException | None = error
+    while found is not None:
+        clear_frames(found.__traceback__)
+        found = found.__cause__ or found.__context__
 
 
 def _raise_once(failed: Sequence[str]) -> None:

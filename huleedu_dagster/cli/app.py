@@ -4,26 +4,49 @@ Exit codes: 0 settled and ready, 1 infrastructure, 2 usage, 3 incomplete, 130 st
 """
 
 import sys
+from importlib import import_module
 
 import typer
 
-from huleedu_dagster.cli import (
-    batches,
-    dead_letters,
-    dictionaries,
-    doctor,
-    events,
-    relay,
-    run,
-    schemas,
-    server,
-    tokens,
-)
 from huleedu_dagster.cli.common import Exit
 
+_COMMANDS = {
+    "run": "run.run",
+    "submit": "run.submit",
+    "demo": "run.demo",
+    "register": "batches.register",
+    "close": "batches.close",
+    "reopen": "batches.reopen",
+    "waive": "batches.waive",
+    "reprocess": "batches.reprocess",
+    "archive": "archive.archive",
+    "status": "batches.status",
+    "show": "batches.show",
+    "report": "report.report",
+    "check-bag": "report.check_bag",
+    "events": "events.events",
+    "trace": "trace.trace",
+    "up": "server.up",
+    "set-up": "set_up.set_up",
+    "serve": "serve.serve",
+    "health": "health.health",
+    "doctor": "doctor.doctor",
+    "schemas": "schemas.schemas",
+    "dlq": "dead_letters.app",
+    "dictionaries": "dictionaries.app",
+    "relay": "relay.app",
+    "tokens": "tokens.app",
+}
+"""Where each command, or group of commands, is in this package."""
 
-def build_app() -> typer.Typer:
-    """All commands."""
+
+def build_app(only: str | None = None) -> typer.Typer:
+    """All commands, or one.
+
+    Args:
+        only: Name of the command, or group, whose module alone is imported: a health check is run
+            every few seconds, and the other commands bring the ledger. All for any other name.
+    """
     app = typer.Typer(
         name="huleedu",
         help="Takes in a class's essays: stored, extracted, validated, spell-checked, released.",
@@ -31,25 +54,20 @@ def build_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         add_completion=False,
     )
-    app.command()(run.run)
-    app.command()(run.submit)
-    app.command()(run.demo)
-    app.command()(batches.register)
-    app.command()(batches.close)
-    app.command()(batches.reopen)
-    app.command()(batches.waive)
-    app.command()(batches.reprocess)
-    app.command()(batches.status)
-    app.command()(batches.show)
-    app.command()(events.events)
-    app.command()(server.up)
-    app.command()(doctor.doctor)
-    app.command()(schemas.schemas)
-    app.add_typer(dead_letters.app, name="dlq")
-    app.add_typer(dictionaries.app, name="dictionaries")
-    app.add_typer(relay.app, name="relay")
-    app.add_typer(tokens.app, name="tokens")
+    # A single command would otherwise be the program itself, without a name.
+    app.callback()(_nothing)
+    for name in (only,) if only in _COMMANDS else _COMMANDS:
+        module, attribute = _COMMANDS[name].split(".")
+        found = getattr(import_module(f"huleedu_dagster.cli.{module}"), attribute)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name)
+        else:
+            app.command(name)(found)
     return app
+
+
+def _nothing() -> None:
+    pass
 
 
 def main() -> None:
@@ -58,7 +76,7 @@ def main() -> None:
     A defect of the program itself keeps its traceback.
     """
     try:
-        build_app()()
+        build_app(next(iter(sys.argv[1:]), None))()
     except Exception as error:
         found = _explained(error)
         if found is None:
@@ -77,6 +95,8 @@ def _explained(error: Exception) -> tuple[Exit, str] | None:
     from huleedu_dagster.domain.ids import InvalidIdError
     from huleedu_dagster.ledger.batches import UnknownBatchError
     from huleedu_dagster.ledger.failures import UnknownDeadLetterError
+    from huleedu_dagster.ledger.migrations.runner import UnknownRevisionError
+    from huleedu_dagster.orchestration.databases import DatabaseError, is_of_dagster
     from huleedu_dagster.orchestration.home import HomeInUseError
     from huleedu_dagster.orchestration.in_process import TickFailedError
     from huleedu_dagster.pipeline.essay_views import UnknownEssayError
@@ -85,12 +105,14 @@ def _explained(error: Exception) -> tuple[Exit, str] | None:
         NotReplayableError,
         NotWaivableError,
     )
+    from huleedu_dagster.pipeline.traces import UnknownCorrelationError
     from huleedu_dagster.storage.port import BlobStoreError
 
     unknown = {
         UnknownBatchError: "no batch {} is registered",
         UnknownEssayError: "the batch has no essay {}",
         UnknownDeadLetterError: "there is no dead letter {}",
+        UnknownCorrelationError: "nothing is known of {}; `huleedu events` shows correlation ids",
     }
     for kind, sentence in unknown.items():
         if isinstance(error, kind):
@@ -102,9 +124,12 @@ def _explained(error: Exception) -> tuple[Exit, str] | None:
         return Exit.USAGE, str(error)
     if isinstance(error, StoppedError):
         return Exit.INTERRUPTED, str(error)
+    if is_of_dagster(error):
+        return Exit.INFRASTRUCTURE, "Dagster's database does not answer; `huleedu doctor` says more"
     if isinstance(error, SQLAlchemyError):
         return Exit.INFRASTRUCTURE, f"the ledger cannot be used ({type(error).__name__})"
-    if isinstance(error, OSError | BlobStoreError | StuckError | TickFailedError | HomeInUseError):
+    infrastructure = BlobStoreError | StuckError | TickFailedError | HomeInUseError | DatabaseError
+    if isinstance(error, OSError | UnknownRevisionError | infrastructure):
         return Exit.INFRASTRUCTURE, str(error)
     return None
 

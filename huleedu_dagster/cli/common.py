@@ -6,17 +6,18 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from huleedu_dagster.domain.completeness import BatchStatus
-from huleedu_dagster.ledger.ledger import Ledger
-from huleedu_dagster.pipeline.intake import Intake
-from huleedu_dagster.pipeline.views import BatchFacts, BatchView, batch_view
-from huleedu_dagster.settings import Settings
-from huleedu_dagster.storage.choose import open_store
-from huleedu_dagster.storage.port import BlobStore
+# A health check has this module, too: what is heavy is imported where it is used.
+if TYPE_CHECKING:
+    from huleedu_dagster.domain.completeness import BatchStatus
+    from huleedu_dagster.ledger.ledger import Ledger
+    from huleedu_dagster.pipeline.intake import Intake
+    from huleedu_dagster.pipeline.views import BatchView
+    from huleedu_dagster.settings import Settings
+    from huleedu_dagster.storage.port import BlobStore
 
 
 class Exit(IntEnum):
@@ -40,31 +41,42 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing
 class Installation:
     """The installation in a home folder, opened when it is first used."""
 
-    settings: Settings
+    settings: "Settings"
 
     @classmethod
     def at(cls, home: Path | None) -> "Installation":
         """The installation in `home`, and in the environment for processes started from here."""
+        from huleedu_dagster.settings import Settings
+
         settings = Settings() if home is None else Settings(home=home)
         os.environ["HULEEDU_HOME"] = str(settings.home)
+        if settings.dagster_database_url:
+            # Dagster's configuration then names the variable, and the password is in no file.
+            os.environ["HULEEDU_DAGSTER_DATABASE_URL"] = settings.dagster_database_url
         return cls(settings)
 
     @cached_property
-    def ledger(self) -> Ledger:
+    def ledger(self) -> "Ledger":
         """The ledger, its schema up to date."""
+        from huleedu_dagster.ledger.ledger import Ledger
+
         self.settings.make_home()
-        ledger = Ledger(self.settings.resolved_ledger_url)
+        ledger = Ledger.of(self.settings)
         ledger.migrate()
         return ledger
 
     @cached_property
-    def blobs(self) -> BlobStore:
+    def blobs(self) -> "BlobStore":
         """The blob store."""
+        from huleedu_dagster.storage.choose import open_store
+
         return open_store(self.settings)
 
     @cached_property
-    def intake(self) -> Intake:
+    def intake(self) -> "Intake":
         """What takes files in."""
+        from huleedu_dagster.pipeline.intake import Intake
+
         return Intake(self.ledger, self.blobs, self.settings.max_slots)
 
     def prepare_spelling(self, language: str) -> None:
@@ -81,18 +93,22 @@ class Installation:
 
         SpellerResource.of(self.settings).prepare(language, tell)
 
-    def view(self, batch_id: str) -> BatchView:
+    def view(self, batch_id: str) -> "BatchView":
         """A batch as readers are told.
 
         Raises:
             UnknownBatchError: It is not registered.
         """
+        from huleedu_dagster.pipeline.views import BatchFacts, batch_view
+
         with self.ledger.read() as tx:
             return batch_view(BatchFacts.read(tx, batch_id), tx.now)
 
 
-def exit_code(status: BatchStatus) -> Exit:
+def exit_code(status: "BatchStatus") -> Exit:
     """The exit code of a command that ends with a batch in this state."""
+    from huleedu_dagster.domain.completeness import BatchStatus
+
     return Exit.READY if status is BatchStatus.READY else Exit.INCOMPLETE
 
 

@@ -25,17 +25,17 @@ from huleedu_dagster.cli.common import (
     print_json,
 )
 from huleedu_dagster.cli.doctor_intake import examine_intake
+from huleedu_dagster.cli.doctor_servers import examine_servers
 from huleedu_dagster.domain.completeness import due_to_close
 from huleedu_dagster.domain.ids import InvalidIdError, essay_path, is_batch_id, is_ignored_path
 from huleedu_dagster.orchestration.graphql import WebServerError, health
 from huleedu_dagster.orchestration.home import DagsterHome, HomeInUseError
+from huleedu_dagster.orchestration.probes import HEARTBEAT_SECONDS
 from huleedu_dagster.orchestration.record import ServerRecord
 from huleedu_dagster.orchestration.server import HOST
 from huleedu_dagster.pipeline.inbox import misnamed
 from huleedu_dagster.settings import Settings
 
-HEARTBEAT_SECONDS = 90
-"""Age in seconds at which a heartbeat is too old; Dagster writes one every 30 s."""
 _GRACE = timedelta(seconds=60)
 """Time that the sensor may take to close a batch."""
 _UP = "up"
@@ -43,7 +43,7 @@ _WATCHED_DAEMONS = ("SENSOR", "SCHEDULER", "BACKFILL")
 
 
 def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """Look at the home folder, ledger, stores, inbox, server, intake and versions.
+    """Look at the home folder, databases, stores, inbox, servers, intake and versions.
 
     Exit codes: 0 all is well; 1 something is not.
     """
@@ -76,6 +76,7 @@ def _examine(installation: Installation) -> Iterator[Check]:
     yield guarded("names in the inbox", lambda: _inbox_names(settings))
     yield guarded("files in the inbox", lambda: _inbox_files(settings))
     yield from _server(settings)
+    yield from examine_servers(settings, up_is_here=_intake_port(settings) is not None)
     has_ledger = ledger.ok and _ledger_exists(settings)
     yield from examine_intake(
         settings, installation.ledger if has_ledger else None, _intake_port(settings)
@@ -124,7 +125,7 @@ def _ledger(settings: Settings) -> Check:
     name = "ledger"
     if not _ledger_exists(settings):
         return Check(name, ok=True, found="made when it is needed")
-    ledger = Ledger(settings.resolved_ledger_url)
+    ledger = Ledger.of(settings)
     try:
         revision = ledger.schema_revision()
     finally:

@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from huleedu_dagster.cli.common import Exit, HomeOption, Installation, fail
+from huleedu_dagster.orchestration.databases import DatabaseError, check_content
 from huleedu_dagster.orchestration.home import HomeInUseError
 from huleedu_dagster.orchestration.server import HOST, Server, ServerError
 from huleedu_dagster.settings import Settings
@@ -58,18 +59,22 @@ def up(
     """Start the pages, the sensors, the runs and the intake, and go on until Ctrl-C.
 
     Exit codes: 0 ended by Ctrl-C or SIGTERM; 1 the home is in use, the port is taken, or a part
-    could not start or ended by itself.
+    could not start or ended by itself; 2 HULEEDU_BROKER_URL is set.
     """
     installation = Installation.at(home)
+    if installation.settings.broker_url:
+        found = "HULEEDU_BROKER_URL is set, and `huleedu up` starts no workers"
+        fail(f"{found}; start each part with `huleedu serve`, or unset it", Exit.USAGE)
     progress = _Progress(installation.settings, intake_port)
     installation.prepare_spelling(installation.settings.language)
     try:
+        check_content(installation.settings)
         # Before anything else opens it: the migration is one for all processes.
         installation.ledger.close()
         Server(installation.settings, port, intake_port, progress).run()
     except HomeInUseError as error:
         fail(f"{error}; end it first, or choose another home with --home", Exit.INFRASTRUCTURE)
-    except ServerError as error:
+    except (DatabaseError, ServerError) as error:
         fail(str(error), Exit.INFRASTRUCTURE)
     except OSError as error:
         fail(f"the home folder cannot be used: {error.strerror}", Exit.INFRASTRUCTURE)

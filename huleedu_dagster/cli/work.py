@@ -99,7 +99,9 @@ def _work_here(
     from huleedu_dagster.orchestration.in_process import InProcessDaemon
 
     with home.instance() as instance, InProcessDaemon(instance) as daemon:
-        daemon.fail_orphans()
+        # Those that a broker handed out may well be executed, by workers that are elsewhere.
+        if not installation.settings.broker_url:
+            daemon.fail_orphans()
         idle = 0
         while idle < _IDLE_TICKS:
             before = daemon.run_count()

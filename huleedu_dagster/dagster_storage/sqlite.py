@@ -14,14 +14,16 @@ import threading
 import uuid
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import dagster
 import sqlalchemy as sa
-from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+from dagster._core.events.log import EventLogEntry
+from dagster._core.storage.event_log.schema import AssetKeyTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
     INDEX_SHARD_NAME,
     SqliteEventLogStorage,
@@ -35,8 +37,10 @@ from dagster._core.storage.sqlite_storage import (
     _schedule_directory,
 )
 from dagster._serdes import ConfigurableClassData
+from sqlalchemy.dialects import sqlite
 
-from huleedu_dagster.dagster_storage.batching import BatchingEventLog, Collected, Collector
+from huleedu_dagster.dagster_storage.batching import BatchingEventLog, Collected, is_collected
+from huleedu_dagster.dagster_storage.forking import begin_again_in_children
 
 _BUSY_TIMEOUT_SECONDS = 30
 _MOST_OPEN = 32
@@ -49,7 +53,17 @@ class _Engines:
 
     def __init__(self) -> None:
         self._open: OrderedDict[str, sa.Engine] = OrderedDict()
+        self._of_parent: list[sa.Pool] = []
         self._lock = threading.RLock()
+        begin_again_in_children(self)
+
+    def begin_again(self) -> None:
+        """Leave the connections to the process that this one was forked from."""
+        self._lock = threading.RLock()
+        for engine in self._open.values():
+            # SQLite's locks suffer if a child so much as closes what its parent opened.
+            self._of_parent.append(engine.pool)
+            engine.dispose(close=False)
 
     def get(self, url: str) -> sa.Engine:
         with self._lock:
@@ -89,6 +103,14 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
+@cache
+def _put_asset_row(names: tuple[str, ...]) -> sa.Insert:
+    """Writes some columns of the row of an asset, which may be there or not."""
+    insert = sqlite.insert(AssetKeyTable)
+    written = {name: insert.excluded[name] for name in names}
+    return insert.on_conflict_do_update(index_elements=[AssetKeyTable.c.asset_key], set_=written)
+
+
 def _lighten_commits(connection: Any, _record: object) -> None:
     connection.execute("PRAGMA synchronous=NORMAL").close()
 
@@ -98,8 +120,13 @@ class PooledSqliteEventLogStorage(BatchingEventLog, SqliteEventLogStorage):
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._engines = _Engines()
-        self.collector = Collector(self._write)
+        self._has_index_columns = False
         super().__init__(base_dir, inst_data)
+        begin_again_in_children(self)
+
+    def begin_again(self) -> None:
+        """In a forked process: nobody holds the lock."""
+        self._db_lock = threading.Lock()
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[sa.Connection]:
@@ -138,33 +165,57 @@ class PooledSqliteEventLogStorage(BatchingEventLog, SqliteEventLogStorage):
             Path(self.path_for_shard(shard)).replace(template)
         return template
 
+    def store_event(self, event: EventLogEntry) -> None:
+        """See `BatchingEventLog.store_event`."""
+        super().store_event(event)
+        if not is_collected(event):
+            self._wake_watchers(event.run_id)
+
+    def _wake_watchers(self, run_id: str) -> None:
+        # They watch the file, which stock changes with every event, as it closes what it opened.
+        # What is open writes into the log beside it.
+        with suppress(FileNotFoundError):
+            os.utime(self.path_for_shard(run_id))
+
     def _write(self, events: Sequence[Collected]) -> None:
         rows = [it.row for it in events]
         # As stock does it: into the run's own database, then into the one of all runs.
         for run_id, own in groupby(rows, lambda row: str(row["run_id"])):
             with self.run_connection(run_id) as connection:
                 connection.execute(SqlEventLogStorageTable.insert(), list(own))
+            self._wake_watchers(run_id)
         with self.index_transaction() as connection:
             connection.execute(SqlEventLogStorageTable.insert(), rows)
             # Nobody else writes during the transaction: the ids follow each other.
             last = connection.execute(sa.text("SELECT last_insert_rowid()")).scalar_one()
             self._write_index(connection, events, range(last - len(rows) + 1, last + 1))
 
-    def has_table(self, table_name: str) -> bool:
-        """Whether the database of all runs has a table."""
-        engine = self._engines.get(self.conn_string_for_shard(INDEX_SHARD_NAME))
-        with engine.connect() as connection:
-            return bool(engine.dialect.has_table(connection, table_name))
+    def _store_asset_event(
+        self, connection: sa.Connection, event: EventLogEntry, event_id: int
+    ) -> None:
+        # Stock inserts, fails, and updates.
+        key = event.get_dagster_event().asset_key
+        recent = self._has_asset_key_index_cols_on_connection(connection)
+        values = self._get_asset_entry_values(event, event_id, recent)
+        if key is not None and values:
+            row = {"asset_key": key.to_string(), **values}
+            connection.execute(_put_asset_row(tuple(values)), row)
+
+    def _has_asset_key_index_cols_on_connection(self, connection: sa.Connection) -> bool:
+        # Columns do not go away.
+        if not self._has_index_columns:
+            self._has_index_columns = super()._has_asset_key_index_cols_on_connection(connection)
+        return self._has_index_columns
 
     def wipe(self) -> None:
         """Remove all events, those that wait too."""
-        self.collector.flush()
+        self.collector.close()
         self._engines.close()
         super().wipe()
 
     def dispose(self) -> None:
         """Store what waits and close all engines."""
-        self.collector.flush()
+        self.collector.close()
         super().dispose()
         self._engines.close()
 

@@ -27,6 +27,7 @@ class Scope(StrEnum):
     UPLOAD = "upload"
     READ = "read"
     OPERATE = "operate"
+    METRICS = "metrics"
 
 
 class AccessError(Exception):

@@ -25,6 +25,7 @@ def build_app(services: Services) -> FastAPI:
         services: What its routes work with.
     """
     from huleedu_dagster.intake import batches, downloads, files, operations, signing, stream
+    from huleedu_dagster.intake import metrics as told
     from huleedu_dagster.intake.description import described
     from huleedu_dagster.intake.pages.routers import PAGES
 
@@ -43,10 +44,12 @@ def build_app(services: Services) -> FastAPI:
     app.state.pressure = Pressure(services.ledger, limits.max_pending, limits.retry_seconds)
     app.state.streams = Streams(services.ledger)
     app.state.rates = Rates(limits)
+    app.state.metrics = told.metrics_of(services)
     app.add_middleware(Door, services=services, rates=app.state.rates)
+    app.add_middleware(told.Counting, metrics=app.state.metrics)
     app.add_exception_handler(HTTPException, _tell)
     app.add_exception_handler(RequestValidationError, _tell)
-    for module in (batches, files, downloads, operations, stream, signing):
+    for module in (batches, files, downloads, operations, stream, signing, told):
         app.include_router(module.router)
     for router in PAGES:
         app.include_router(router)

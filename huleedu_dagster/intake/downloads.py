@@ -120,6 +120,27 @@ def report(
     return _download(_derived(request, key), f"{batch_id}-report.{form}", media_type)
 
 
+@router.get("/{batch_id}/bag.zip", response_class=Response)
+def bag(request: Request, batch_id: BatchId, principal: Reader) -> Response:
+    """Download all that is kept of a batch, as a BagIt bag in a zip for an archive.
+
+    Files as handed in, texts, spelling results, events and reports as the batch stands, with a
+    manifest of hashes to verify them by. A download that ends early is no whole zip.
+    """
+    # The intake starts without what makes reports.
+    from huleedu_dagster.reports.bag import bag_pieces
+    from huleedu_dagster.reports.bag_content import BagContent
+
+    services = services_of(request)
+    with services.ledger.read() as tx:
+        visible_batch(tx, principal, batch_id)
+        today = tx.now.date()
+    content = BagContent.read(services.ledger, services.blobs, batch_id)
+    pieces = bag_pieces(content, today)
+    headers = _headers(f"{batch_id}.zip")
+    return StreamingResponse(pieces, media_type="application/zip", headers=headers)
+
+
 def download_name(place: str, path: str) -> str:
     """A name for a file that was handed in: its slot or status, then what is safe of its name.
 

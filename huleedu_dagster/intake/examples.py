@@ -180,10 +180,16 @@ DOWNLOADS: Mapping[str, Mapping[str, Any]] = {
             "schema": {"type": "object"},
             "example": {
                 **{name: it for name, it in BATCH.items() if name != "waiting_since"},
-                "commonest_misspellings": [{**_MISSPELLING, "essays": 1}],
+                "missing_essays": [],
+                "waivers": {},
+                "misspellings_per_100_words": {"class": 9.1, "essays": {"e001": 9.1}},
+                "commonest_misspellings": [
+                    {**_MISSPELLING, "essays": 1, "by_essay": {"e001": 1}},
+                ],
             },
         },
         "text/html; charset=utf-8": {"schema": _TEXT_SCHEMA},
     },
+    "bag": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
 }
 """What the routes of downloads answer, by the name of the operation."""

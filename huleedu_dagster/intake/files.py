@@ -146,6 +146,8 @@ class _Handover:
             finally:
                 self._files.abandon()
         results = self._files.finish()
+        unchanged = sum(it.status is FileStatus.UNCHANGED for it in results)
+        self._request.app.state.metrics.count_duplicates("file", unchanged)
         refused = any(it.status is FileStatus.REFUSED for it in results)
         taken = FilesTaken(batch_id=self._submission.batch.batch_id, files=tuple(results))
         return Response(

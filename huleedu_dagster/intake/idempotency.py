@@ -68,6 +68,7 @@ def answer_once(
     route = f"{request.method} {request.url.path}"
     begun = _begin(services, principal, key, route, request_hash)
     if isinstance(begun, Replay):
+        request.app.state.metrics.count_duplicates("request")
         headers = {**begun.headers, _REPLAYED: "true"}
         return Response(begun.body, status_code=begun.status, headers=headers)
     if isinstance(begun, InFlight):

@@ -46,7 +46,7 @@ class Services:
             ValueError: The key of the sessions is damaged.
         """
         settings.make_home()
-        ledger = Ledger(settings.resolved_ledger_url)
+        ledger = Ledger.of(settings)
         ledger.migrate()
         blobs = open_store(settings)
         return cls(

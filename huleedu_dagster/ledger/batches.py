@@ -1,6 +1,7 @@
 """Registered batches: settings, closing, and what was last reported of them."""
 
-from datetime import datetime
+from collections.abc import Collection
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,7 +11,10 @@ from huleedu_dagster.domain.ids import BATCH_LEVEL
 from huleedu_dagster.domain.registration import BatchSettings, Registration
 from huleedu_dagster.ledger.records import Batch, DeadLetterState
 from huleedu_dagster.ledger.rows import Rows
-from huleedu_dagster.ledger.tables import batches, dead_letters, essays
+from huleedu_dagster.ledger.tables import batches, dead_letters, essays, releases
+
+_SLACK_SECONDS = 1
+"""Databases reckon with moments as floats, and SQLite without the fractions of a second."""
 
 
 class UnknownBatchError(LookupError):
@@ -87,8 +91,39 @@ class BatchRows(Rows):
         """Batches that still take essays."""
         return self._select(sa.select(batches).where(batches.c.closed_at.is_(None)))
 
-    def unreported(self) -> list[Batch]:
-        """Closed batches whose facts changed since they were last reported."""
+    def closing(self, quiet_seconds: float) -> list[Batch]:
+        """Open batches that it may be time to close: full, past their time, or quiet.
+
+        The rule is `due_to_close`; this leaves out batches of which it need not be asked, and none
+        of the others.
+
+        Args:
+            quiet_seconds: As the rule is given it.
+        """
+        table = batches.c
+        taken = (
+            sa.select(sa.func.count()).where(essays.c.batch_id == table.batch_id).scalar_subquery()
+        )
+        quiet_since = self.now - timedelta(seconds=quiet_seconds)
+        return self._select(
+            sa.select(batches)
+            .where(table.closed_at.is_(None))
+            .where(
+                (table.deadline <= self.now)
+                | (_timeout() <= self.now.timestamp() + _SLACK_SECONDS)
+                | ((table.source == "inbox") & (table.last_received_at <= quiet_since))
+                | (table.expected_essay_count <= taken)
+            )
+            .order_by(table.batch_id)
+        )
+
+    def unreported(self, limit: int | None = None, *, without: Collection[str] = ()) -> list[Batch]:
+        """Closed batches whose facts changed since they were last reported, those closed first.
+
+        Args:
+            limit: How many at most; all if `None`.
+            without: Batches that are left out.
+        """
         # Left out here, or those that nothing can be done for would fill every tick.
         waiting = sa.exists().where(
             essays.c.batch_id == batches.c.batch_id,
@@ -102,14 +137,47 @@ class BatchRows(Rows):
         return self._select(
             sa.select(batches)
             .where(batches.c.closed_at.is_not(None), batches.c.reported_fingerprint.is_(None))
-            .where(~waiting, ~given_up)
+            .where(~waiting, ~given_up, batches.c.batch_id.not_in(without))
             .order_by(batches.c.closed_at, batches.c.batch_id)
+            .limit(limit)
         )
 
     def unpublished(self, limit: int) -> list[Batch]:
-        """Batches whose settings Dagster may not know yet."""
+        """Batches whose settings Dagster may not know yet, those registered first."""
         differs = batches.c.published_settings_version.is_distinct_from(batches.c.settings_version)
-        return self._select(sa.select(batches).where(differs).limit(limit))
+        # The order is that of an index of these alone; without it Postgres reads all batches.
+        found = sa.select(batches).where(differs).order_by(batches.c.registered_at)
+        return self._select(found.limit(limit))
+
+    def done_before(self, moment: datetime, *, among: Collection[str] | None = None) -> list[str]:
+        """Ids of released batches of which nothing was heard since then, and nothing is to be done.
+
+        Args:
+            moment: When their last revision was released and reported, at the latest.
+            among: The batches that it is asked of; all if `None`.
+        """
+        due = sa.exists().where(
+            essays.c.batch_id == batches.c.batch_id, essays.c.due.is_(sa.true())
+        )
+        later = sa.exists().where(
+            releases.c.batch_id == batches.c.batch_id, releases.c.released_at > moment
+        )
+        released = sa.exists().where(releases.c.batch_id == batches.c.batch_id)
+        query = (
+            sa.select(batches.c.batch_id)
+            .where(batches.c.closed_at.is_not(None), batches.c.reported_at <= moment)
+            .where(batches.c.reported_fingerprint.is_not(None))
+            # A batch that only `run` worked on may not be ticked off as published yet.
+            .where(
+                batches.c.published_settings_version.is_(None)
+                | (batches.c.published_settings_version == batches.c.settings_version)
+            )
+            .where(released, ~later, ~due)
+            .order_by(batches.c.batch_id)
+        )
+        if among is not None:
+            query = query.where(batches.c.batch_id.in_(among))
+        return list(self.connection.execute(query).scalars())
 
     def change_settings(self, batch_id: str, settings: BatchSettings) -> None:
         """Replace the settings of a batch; its results become stale, nothing else happens."""
@@ -175,6 +243,11 @@ class BatchRows(Rows):
 
     def _select(self, query: sa.Select[Any]) -> list[Batch]:
         return [_batch(row) for row in self.connection.execute(query).mappings()]
+
+
+def _timeout() -> sa.ColumnElement[Any]:
+    """When a batch times out, in seconds since 1970; not exact."""
+    return sa.extract("epoch", batches.c.registered_at) + batches.c.timeout_seconds
 
 
 def _batch(row: sa.RowMapping) -> Batch:

@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from huleedu_dagster.domain.outcomes import StageOutcome
 from huleedu_dagster.ledger.records import Essay, Upload, UploadStatus
 from huleedu_dagster.ledger.rows import Rows
 from huleedu_dagster.ledger.tables import essays, uploads
@@ -98,13 +99,38 @@ class EssayRows(Rows):
             upload_id=upload.upload_id,
             pending=True,
             due=True,
+            outcome=None,
             attempts=0,
             generation=essays.c.generation + 1,
         )
 
-    def end_waiting(self, batch_id: str, slot: str) -> None:
-        """Note that a slot has its outcome."""
-        self._update(batch_id, slot, pending=False)
+    def note_outcome(
+        self,
+        batch_id: str,
+        slot: str,
+        *,
+        ended: bool,
+        news: bool,
+        outcome: StageOutcome | None = None,
+    ) -> None:
+        """Note what a pass made of a slot.
+
+        Args:
+            batch_id: Its batch.
+            slot: The slot.
+            ended: It waited, or was given up, and has its outcome now.
+            news: Its results are others than before: Dagster does not show them yet.
+            outcome: What the essay is counted as; `None` leaves what it was.
+        """
+        # Another generation, so that the next run has another key than the one that did the work.
+        values: dict[str, Any] = {"generation": essays.c.generation + 1}
+        if ended:
+            values |= {"pending": False, "attempts": 0}
+        if news:
+            values |= {"due": True}
+        if outcome is not None:
+            values |= {"outcome": outcome}
+        self._update(batch_id, slot, **values)
 
     def give_up(self, batch_id: str, slot: str) -> None:
         """Note that nothing more is to be done about a slot by itself."""
@@ -165,9 +191,13 @@ class EssayRows(Rows):
         return found[0] if found else None
 
     def due(self, limit: int) -> list[Essay]:
-        """Slots that a run has something to do for, those longest waiting first."""
-        waiting = essays.c.due.is_(sa.true())
-        return self._essays(waiting, order=uploads.c.received_at, limit=limit)
+        """Slots that a run has something to do for, those longest waiting first.
+
+        Those that have an outcome, and are to be worked over again, come after those that have
+        none: thousands of them at once must not keep a class from its results.
+        """
+        order = (essays.c.pending.desc(), uploads.c.received_at)
+        return self._essays(essays.c.due.is_(sa.true()), order=order, limit=limit)
 
     def count_due(self) -> int:
         """Number of essays that a run has something to do for."""
@@ -215,7 +245,7 @@ class EssayRows(Rows):
     def _essays(
         self,
         *where: sa.ColumnElement[bool],
-        order: sa.ColumnElement[Any] | None = None,
+        order: Sequence[sa.ColumnElement[Any]] = (),
         limit: int | None = None,
     ) -> list[Essay]:
         names = ("slot", "pending", "due", "attempts", "generation", "reprocess")
@@ -224,7 +254,7 @@ class EssayRows(Rows):
             sa.select(uploads, *(column.label(f"essay_{column.name}") for column in columns))
             .join(essays, essays.c.upload_id == uploads.c.upload_id)
             .where(*where)
-            .order_by(*(() if order is None else (order,)), essays.c.batch_id, essays.c.slot)
+            .order_by(*order, essays.c.batch_id, essays.c.slot)
             .limit(limit)
         )
         return [

@@ -1,23 +1,30 @@
-"""Which files of the inbox folder were taken in, so that a tick reads only what is new."""
+"""Which files of the inboxes were looked into, so that a tick reads only what is new.
+
+A file's name in here is its path inside its batch, after the mark of the inbox it is in.
+"""
+
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 
 from huleedu_dagster.ledger.rows import Rows
-from huleedu_dagster.ledger.tables import inbox_files
+from huleedu_dagster.ledger.tables import batches, inbox_files
+
+_NAMES_AT_ONCE = 500
 
 
 class InboxRows(Rows):
     """The table of inbox files."""
 
     def signatures(self, batch_id: str) -> dict[str, str]:
-        """Path and signature (size and times) of the files taken in."""
+        """Name and signature of the files that were looked into."""
         query = sa.select(inbox_files.c.path, inbox_files.c.signature).where(
             inbox_files.c.batch_id == batch_id
         )
         return {row.path: row.signature for row in self.connection.execute(query)}
 
     def remember(self, batch_id: str, path: str, signature: str) -> None:
-        """Note that a file was taken in as it stands."""
+        """Note that a file was looked into as it stands."""
         values = {"batch_id": batch_id, "path": path, "signature": signature}
         if not self.insert_new(inbox_files, values):
             self.connection.execute(
@@ -25,3 +32,29 @@ class InboxRows(Rows):
                 .where(inbox_files.c.batch_id == batch_id, inbox_files.c.path == path)
                 .values(signature=signature)
             )
+
+    def keep_open(self, mark: str) -> None:
+        """Let the quiet time of open batches begin now, as far as it closes them.
+
+        Args:
+            mark: Of the inbox that they have files in.
+        """
+        has_files = sa.exists().where(
+            inbox_files.c.batch_id == batches.c.batch_id, inbox_files.c.path.startswith(mark)
+        )
+        self.connection.execute(
+            sa.update(batches)
+            .where(batches.c.closed_at.is_(None), batches.c.source == "inbox", has_files)
+            .values(last_received_at=self.now)
+        )
+
+    def closed_among(self, batch_ids: Sequence[str]) -> set[str]:
+        """Those of these batches that are closed."""
+        closed: set[str] = set()
+        for first in range(0, len(batch_ids), _NAMES_AT_ONCE):
+            query = sa.select(batches.c.batch_id).where(
+                batches.c.batch_id.in_(batch_ids[first : first + _NAMES_AT_ONCE]),
+                batches.c.closed_at.is_not(None),
+            )
+            closed.update(self.connection.execute(query).scalars())
+        return closed

@@ -11,25 +11,31 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import sqlalchemy as sa
 
 from huleedu_dagster.domain.clock import Clock, utc_now
 from huleedu_dagster.ledger.audit import AuditRows
 from huleedu_dagster.ledger.batches import BatchRows
+from huleedu_dagster.ledger.connections import connection_name, pool_options
 from huleedu_dagster.ledger.essays import EssayRows
 from huleedu_dagster.ledger.failures import FailureRows
 from huleedu_dagster.ledger.idempotency import IdempotencyRows
 from huleedu_dagster.ledger.inbox import InboxRows
+from huleedu_dagster.ledger.metrics import MetricRows
 from huleedu_dagster.ledger.outbox import OutboxRows
 from huleedu_dagster.ledger.outcomes import OutcomeRows
 from huleedu_dagster.ledger.progress import ProgressRows
 from huleedu_dagster.ledger.relays import RelayRows
 from huleedu_dagster.ledger.results import ResultRows
 from huleedu_dagster.ledger.tokens import TokenRows
+from huleedu_dagster.ledger.traces import TraceRows
+from huleedu_dagster.settings import Settings
 
 _BUSY_TIMEOUT_MS = 30_000
+_CONNECTIONS = 10
+_KEPT_OPEN = 5
 
 
 class Transaction:
@@ -99,6 +105,16 @@ class Transaction:
         """Whether a batch changed, told cheaply."""
         return ProgressRows(self.connection, self.now)
 
+    @cached_property
+    def metrics(self) -> MetricRows:
+        """What metrics are told from."""
+        return MetricRows(self.connection, self.now)
+
+    @cached_property
+    def traces(self) -> TraceRows:
+        """What one request led to."""
+        return TraceRows(self.connection, self.now)
+
 
 class Ledger:
     """The ledger of one installation.
@@ -106,12 +122,20 @@ class Ledger:
     Args:
         url: SQLAlchemy URL of SQLite or Postgres.
         clock: Where the time comes from.
+        connections: Connections to a Postgres server, at most; whoever needs one more waits.
     """
 
-    def __init__(self, url: str, *, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, url: str, *, clock: Clock = utc_now, connections: int = _CONNECTIONS
+    ) -> None:
         self.url = url
         self._clock = clock
-        self._engine = _create_engine(url)
+        self._engine = _create_engine(url, connections)
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The ledger of an installation; nothing is asked of it yet."""
+        return cls(settings.resolved_ledger_url, connections=settings.ledger_connections)
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
@@ -126,6 +150,7 @@ class Ledger:
                 transaction = Transaction(connection, self._clock())
                 yield transaction
                 transaction.outbox.write()
+                transaction.metrics.write()
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
@@ -150,6 +175,7 @@ class Ledger:
         """Bring the schema up to date; harmless when it is.
 
         Raises:
+            UnknownRevisionError: The database is another program's, or of a newer version.
             sqlalchemy.exc.SQLAlchemyError: The database cannot be reached or refuses.
         """
         from huleedu_dagster.ledger.migrations.runner import upgrade
@@ -170,11 +196,15 @@ class Ledger:
         self._engine.dispose()
 
 
-def _create_engine(url: str) -> sa.Engine:
+def _create_engine(url: str, connections: int) -> sa.Engine:
     parsed = sa.make_url(url)
     if parsed.get_backend_name() != "sqlite":
         engine = sa.create_engine(
-            parsed, pool_pre_ping=True, pool_size=5, max_overflow=5, hide_parameters=True
+            parsed,
+            pool_pre_ping=True,
+            **pool_options(connections, kept=_KEPT_OPEN),
+            connect_args={"application_name": connection_name("ledger")},
+            hide_parameters=True,
         )
         sa.event.listen(engine, "connect", _configure_postgres)
         return engine

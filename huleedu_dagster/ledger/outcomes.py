@@ -1,6 +1,6 @@
 """What each stage made of each essay, once per materialization key."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,7 +10,10 @@ from huleedu_dagster.ledger.records import StageRecord
 from huleedu_dagster.ledger.rows import Rows
 from huleedu_dagster.ledger.tables import current_outcomes, stage_outcomes
 
-_IDENTITY = ("batch_id", "slot", "stage", "materialization_key")
+_CELL = ("batch_id", "slot", "stage")
+_IDENTITY = (*_CELL, "materialization_key")
+_POINTER = (*_CELL, "outcome_id")
+_IS_CURRENT = "is_current"
 
 
 class OutcomeRows(Rows):
@@ -29,21 +32,26 @@ class OutcomeRows(Rows):
         row = self.connection.execute(query).mappings().one_or_none()
         return None if row is None else _record(row)
 
-    def record(self, record: StageRecord) -> bool:
-        """Store an outcome and make it the current one of its stage.
+    def record(self, *records: StageRecord) -> bool:
+        """Store outcomes of one slot and make each the current one of its stage.
 
         An outcome that is stored already is left as it is, a transient one is replaced.
 
         Returns:
             Whether anything was written.
         """
-        row = _row(record, self.now)
-        written = self.insert_new(stage_outcomes, row) or self._replace_transient(row)
-        return self._point(record) or written
+        if not records:
+            return False
+        rows = [_row(it, self.now) for it in records]
+        written = self.insert_all_new(stage_outcomes, rows)
+        if written < len(rows):
+            written += sum(self._replace_transient(it) for it in rows)
+        return self._point(records) or written > 0
 
-    def keep(self, record: StageRecord) -> None:
-        """Store an outcome that is not the current one, for the next attempt to begin with."""
-        self.insert_new(stage_outcomes, _row(record, self.now))
+    def keep(self, *records: StageRecord) -> None:
+        """Store outcomes that are not the current ones, for the next attempt to begin with."""
+        if records:
+            self.insert_all_new(stage_outcomes, [_row(it, self.now) for it in records])
 
     def current(self, batch_id: str, slot: str | None = None) -> list[StageRecord]:
         """The current outcomes of a batch or of one slot, by slot and name of the stage."""
@@ -62,12 +70,21 @@ class OutcomeRows(Rows):
 
     def history(self, batch_id: str, slot: str) -> list[StageRecord]:
         """Every outcome a slot ever had, the first first."""
+        return [record for record, _ in self.known(batch_id, slot)]
+
+    def known(self, batch_id: str, slot: str) -> list[tuple[StageRecord, bool]]:
+        """Every outcome a slot ever had, the first first, and whether it is a current one."""
+        is_current = current_outcomes.c.outcome_id.is_not(None).label(_IS_CURRENT)
+        # By its cell, too: that is what there is an index of.
+        pointer = (current_outcomes.c[name] == stage_outcomes.c[name] for name in _POINTER)
         query = (
-            sa.select(stage_outcomes)
+            sa.select(stage_outcomes, is_current)
+            .join(current_outcomes, sa.and_(*pointer), isouter=True)
             .where(stage_outcomes.c.batch_id == batch_id, stage_outcomes.c.slot == slot)
             .order_by(stage_outcomes.c.outcome_id)
         )
-        return [_record(row) for row in self.connection.execute(query).mappings()]
+        rows = self.connection.execute(query).mappings()
+        return [(_record(row), bool(row[_IS_CURRENT])) for row in rows]
 
     def blob_keys(self, batch_id: str) -> Iterable[str]:
         """The keys of all derived blobs that the outcomes of a batch point to."""
@@ -86,23 +103,31 @@ class OutcomeRows(Rows):
         )
         return self.connection.execute(statement).rowcount == 1
 
-    def _point(self, record: StageRecord) -> bool:
+    def _point(self, records: Sequence[StageRecord]) -> bool:
+        """Make stored outcomes of one slot the current ones; returns whether any was another."""
         table = stage_outcomes.c
-        outcome_id = self.connection.execute(
-            sa.select(table.outcome_id).where(
-                *(table[name] == getattr(record, name) for name in _IDENTITY)
-            )
-        ).scalar_one()
-        cell = {"batch_id": record.batch_id, "slot": record.slot, "stage": record.stage}
-        if self.insert_new(current_outcomes, {**cell, "outcome_id": outcome_id}):
-            return True
-        statement = (
-            sa.update(current_outcomes)
-            .where(*(current_outcomes.c[name] == value for name, value in cell.items()))
-            .where(current_outcomes.c.outcome_id != outcome_id)
-            .values(outcome_id=outcome_id)
+        of_records = sa.and_(
+            table.batch_id == records[0].batch_id,
+            table.slot == records[0].slot,
+            sa.or_(
+                *(
+                    (table.stage == it.stage)
+                    & (table.materialization_key == it.materialization_key)
+                    for it in records
+                )
+            ),
         )
-        return self.connection.execute(statement).rowcount == 1
+        columns = [table[name] for name in _POINTER]
+        statement = self.insert(current_outcomes).from_select(
+            [*_POINTER], sa.select(*columns).where(of_records)
+        )
+        found = statement.excluded.outcome_id
+        statement = statement.on_conflict_do_update(
+            index_elements=list(_CELL),
+            set_={"outcome_id": found},
+            where=current_outcomes.c.outcome_id != found,
+        )
+        return self.connection.execute(statement).rowcount > 0
 
 
 def _row(record: StageRecord, now: Any) -> dict[str, Any]:

@@ -48,7 +48,7 @@ class ResultRows(Rows):
         if self.insert_new(batch_results, values):
             return True
         if self.latest_blob(batch_id, kind) != blob_key:
-            # The facts are again what they were before.
+            # The facts are again what they were before, or other code tells of the same facts.
             self.connection.execute(
                 sa.update(batch_results)
                 .where(
@@ -56,7 +56,7 @@ class ResultRows(Rows):
                     batch_results.c.kind == kind,
                     batch_results.c.fingerprint == fingerprint,
                 )
-                .values(recorded_at=self.now)
+                .values(blob_key=blob_key, recorded_at=self.now)
             )
         return False
 

@@ -21,14 +21,24 @@ class Rows:
         Returns:
             Whether the row is new.
         """
-        statement = self._insert_new(table).values(**values)
+        statement = self.insert(table).on_conflict_do_nothing().values(**values)
         return self.connection.execute(statement).rowcount == 1
 
-    def insert_all_new(self, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert rows of the same columns, in order, but for those that are there already."""
-        self.connection.execute(self._insert_new(table), rows)
+    def insert_all_new(self, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Insert rows of the same columns, in order, but for those that are there already.
 
-    def _insert_new(self, table: sa.Table) -> Any:
+        Returns:
+            How many are new.
+        """
+        statement = self.insert(table).on_conflict_do_nothing()
+        if self.connection.dialect.name != "postgresql":
+            return self.connection.execute(statement, rows).rowcount
+        # Only with an answer to give, all rows are one statement; else each is one to wait for.
+        answer = self.connection.execute(statement.returning(*table.primary_key), rows)
+        return len(answer.all())
+
+    def insert(self, table: sa.Table) -> Any:
+        """An insert of this database that can be told what to do with rows that are there."""
         if self.connection.dialect.name == "postgresql":
-            return postgresql.insert(table).on_conflict_do_nothing()
-        return sqlite.insert(table).on_conflict_do_nothing()
+            return postgresql.insert(table)
+        return sqlite.insert(table)

@@ -73,10 +73,8 @@ batches = sa.Table(
     sa.Column("generation", sa.Integer, nullable=False, server_default="0"),
     # No foreign key: SQLite cannot add one to a table that exists, and no token is ever deleted.
     sa.Column("owner", sa.String(32)),
-    sa.Index(None, "closed_at", "reported_fingerprint"),
     sa.Index(None, "owner"),
 )
-
 uploads = sa.Table(
     "uploads",
     metadata,
@@ -108,10 +106,40 @@ essays = sa.Table(
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("generation", sa.Integer, nullable=False, server_default="0"),
     sa.Column("reprocess", sa.Integer),
+    sa.Column("outcome", sa.String(16)),
     sa.PrimaryKeyConstraint("batch_id", "slot"),
     sa.UniqueConstraint("batch_id", "path"),
     sa.Index(None, "due", "batch_id"),
+    # Holds all that essays are counted by.
+    sa.Index(None, "outcome", "pending"),
 )
+
+# What sensors ask for again and again is found without a look at all that is done.
+for _name, _column, _condition in (
+    ("open", batches.c.batch_id, batches.c.closed_at.is_(None)),
+    (
+        "unreported",
+        batches.c.closed_at,
+        batches.c.closed_at.is_not(None) & batches.c.reported_fingerprint.is_(None),
+    ),
+    (
+        "unpublished",
+        batches.c.registered_at,
+        batches.c.published_settings_version.is_distinct_from(batches.c.settings_version),
+    ),
+    (
+        "waiting",
+        essays.c.batch_id,
+        essays.c.pending.is_(sa.true()) | essays.c.reprocess.is_not(None),
+    ),
+    ("timed_out", batches.c.batch_id, batches.c.closed_by.in_(("deadline", "timeout"))),
+):
+    sa.Index(
+        f"ix_{_column.table.name}_{_name}",
+        _column,
+        sqlite_where=_condition,
+        postgresql_where=_condition,
+    )
 
 stage_outcomes = sa.Table(
     "stage_outcomes",
@@ -301,4 +329,16 @@ relay_dead_letters = sa.Table(
     sa.Column("resolved_at", UtcDateTime),
     sa.UniqueConstraint("relay", "seq"),
     sa.Index(None, "resolved_at"),
+)
+
+# Sums that metrics are told from, kept in the transactions that change them.
+metric_sums = sa.Table(
+    "metric_sums",
+    metadata,
+    sa.Column("metric", sa.String(32), nullable=False),
+    sa.Column("label", sa.String(32), nullable=False),
+    sa.Column("bound_ms", sa.BigInteger, nullable=False),
+    sa.Column("observations", sa.BigInteger, nullable=False),
+    sa.Column("total", sa.Float, nullable=False),
+    sa.PrimaryKeyConstraint("metric", "label", "bound_ms"),
 )

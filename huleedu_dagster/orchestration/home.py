@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SERVER_CONFIG = "dagster.yaml"
 IN_PROCESS_CONFIG = "dagster-in-process.yaml"
 _LOCK = "in-use.lock"
-_MOST_RUNS = 4
+_CONFIG_LOCK = "config.lock"
 _LOCK_TRIES = 3
 _LOCK_PAUSE = 0.1
 
@@ -51,12 +51,6 @@ _SERVER = {
         "max_runtime_seconds": 3600,
         "free_slots_after_run_end_seconds": 60,
     },
-    # A queue, so that hundreds of batches at once are not hundreds of processes.
-    "run_coordinator": {
-        "module": "dagster._core.run_coordinator",
-        "class": "QueuedRunCoordinator",
-        "config": {"max_concurrent_runs": _MOST_RUNS, "dequeue_interval_seconds": 1},
-    },
 }
 _IN_PROCESS = {
     # Dagster writes its log to the terminal of the process; what failed is in the ledger and in
@@ -87,6 +81,15 @@ class HomeInUseError(Exception):
         self.pid = pid
 
 
+class InstallationInUseError(HomeInUseError):
+    """Somebody works on Dagster's database, with another home folder."""
+
+    def __init__(self, who: str) -> None:
+        Exception.__init__(self, f"{who} works on this installation")
+        self.role = who
+        self.pid = 0
+
+
 @dataclass(frozen=True, slots=True)
 class DagsterHome:
     """Dagster's files in a home folder."""
@@ -107,11 +110,38 @@ class DagsterHome:
         self.settings.make_home()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.settings.inbox_folder.mkdir(parents=True, exist_ok=True)
-        storage = {"storage": {"custom": self._storage()}}
-        for name, own in ((SERVER_CONFIG, _SERVER), (IN_PROCESS_CONFIG, _IN_PROCESS)):
-            _write_own(self.folder / name, {**_COMMON, **storage, **own})
+        storage = {"storage": {"custom": self._storage(make_tables=False)}}
+        # One at a time: a file and the mark of who wrote it belong together.
+        with (self.folder / _CONFIG_LOCK).open("a") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            for name, own in ((SERVER_CONFIG, self._server()), (IN_PROCESS_CONFIG, _IN_PROCESS)):
+                _write_own(self.folder / name, {**_COMMON, **storage, **own})
 
-    def _storage(self) -> dict[str, Any]:
+    def environment(self) -> dict[str, str]:
+        """What the environment of every process on this home says, beside what it says already."""
+        found = {
+            "HULEEDU_HOME": str(self.settings.home),
+            "DAGSTER_HOME": str(self.folder),
+        }
+        if self.settings.dagster_database_url:
+            found[_DATABASE_URL] = self.settings.dagster_database_url
+        return found
+
+    def _server(self) -> dict[str, Any]:
+        # A queue, so that hundreds of batches at once are not hundreds of processes.
+        queue = {
+            "max_concurrent_runs": self.settings.max_runs,
+            "dequeue_interval_seconds": 1,
+        }
+        coordinator = _class("dagster._core.run_coordinator", "QueuedRunCoordinator", queue)
+        found = {**_SERVER, "run_coordinator": coordinator}
+        if not self.settings.broker_url:
+            return found
+        from huleedu_dagster.orchestration.launching import launcher_config
+
+        return _merged(found, launcher_config(self.settings))
+
+    def _storage(self, *, make_tables: bool) -> dict[str, Any]:
         batched = self.settings.dagster_storage == "batched"
         url = self.settings.dagster_database_url
         if not url:
@@ -120,7 +150,12 @@ class DagsterHome:
         module, name = _POSTGRES_STORAGE if batched else _STOCK_POSTGRES_STORAGE
         # A password stays where it is, if the processes that read this file are given it too.
         in_environment = os.environ.get(_DATABASE_URL) == url
-        config = {"postgres_url": {"env": _DATABASE_URL} if in_environment else url}
+        config: dict[str, Any] = {
+            "postgres_url": {"env": _DATABASE_URL} if in_environment else url,
+            "should_autocreate_tables": make_tables,
+        }
+        if batched:
+            config["connections"] = self.settings.dagster_connections
         return _class(module, name, config)
 
     def instance(self) -> "DagsterInstance":
@@ -128,36 +163,72 @@ class DagsterHome:
 
         Raises:
             OSError: The folder cannot be written.
+            DatabaseError: Dagster's database cannot be used.
         """
+        self.make_tables()
+        return self._open()
+
+    def make_tables(self) -> bool:
+        """Make Dagster's tables on Postgres where they are missing; SQLite's make themselves.
+
+        Returns:
+            Whether some were missing.
+
+        Raises:
+            OSError: The folder cannot be written.
+            DatabaseError: The database cannot be used, or is not Dagster's own.
+        """
+        self.prepare()
+        if not self.settings.dagster_database_url:
+            return False
+        from huleedu_dagster.orchestration.databases import make_tables
+
+        storage = {"storage": {"custom": self._storage(make_tables=True)}}
+        return make_tables(self.settings, lambda: self._open(storage))
+
+    def _open(self, overrides: dict[str, Any] | None = None) -> "DagsterInstance":
         from dagster import DagsterInstance
         from dagster._core.instance.ref import InstanceRef
 
-        self.prepare()
-        reference = InstanceRef.from_dir(str(self.folder), config_filename=IN_PROCESS_CONFIG)
+        reference = InstanceRef.from_dir(
+            str(self.folder), config_filename=IN_PROCESS_CONFIG, overrides=overrides
+        )
         return DagsterInstance.from_ref(reference)
 
     @contextmanager
-    def exclusive(self, role: str) -> Iterator[None]:
-        """Be the only process that runs sensors and jobs on this home.
+    def exclusive(self, role: str, *, kept: bool = False) -> Iterator[None]:
+        """Be the only process that runs sensors and jobs on this home and on its database.
 
-        The lock is the kernel's: it ends with the process, however that ends.
+        The locks are the kernel's and the database's: they end with the process, however that ends.
 
         Args:
             role: What this process is, told to others that want the same.
+            kept: Whether a program that this process becomes in the block has the locks, too.
 
         Raises:
             HomeInUseError: Another process has it.
+            DatabaseError: Dagster's database cannot be reached.
         """
+        from huleedu_dagster.orchestration.alone import alone
+
+        with self._locked(role) as stream, alone(self.settings, kept=kept) as other:
+            if other:
+                raise InstallationInUseError(other)
+            os.set_inheritable(stream.fileno(), kept)
+            yield
+
+    def _locked(self, role: str) -> IO[str]:
         self.settings.make_home()
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / _LOCK).open("a+") as stream:
-            # More than once: `user` holds the lock for a moment.
-            if not any(_try_lock(stream, fcntl.LOCK_EX) for _ in range(_LOCK_TRIES)):
-                raise self._in_use()
-            stream.truncate(0)
-            stream.write(json.dumps({"role": role, "pid": os.getpid()}))
-            stream.flush()
-            yield
+        stream = (self.folder / _LOCK).open("a+")
+        # More than once: `user` holds the lock for a moment.
+        if not any(_try_lock(stream, fcntl.LOCK_EX) for _ in range(_LOCK_TRIES)):
+            stream.close()
+            raise self._in_use()
+        stream.truncate(0)
+        stream.write(json.dumps({"role": role, "pid": os.getpid()}))
+        stream.flush()
+        return stream
 
     def user(self) -> HomeInUseError | None:
         """Who works on this home, `None` if nobody does; changes nothing.
@@ -192,18 +263,30 @@ def _class(module: str, name: str, config: dict[str, Any]) -> dict[str, Any]:
     return {"module": module, "class": name, "config": config}
 
 
+def _merged(base: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    """Both, level by level, where `more` has the last word."""
+    both = {
+        name: _merged(base[name], value)
+        for name, value in more.items()
+        if isinstance(value, dict) and isinstance(base.get(name), dict)
+    }
+    return {**base, **more, **both}
+
+
 def _write_own(path: Path, value: dict[str, Any]) -> None:
     """Write a file, unless somebody else changed it since it was written last."""
     import yaml
 
     mark = path.with_suffix(".sha256")
     text = yaml.safe_dump(value, sort_keys=True)
-    if path.exists():
-        found = path.read_bytes()
-        theirs = not mark.exists() or mark.read_text() != sha256_hex(found)
-        if theirs or found == text.encode():
-            return
-    for target, content in ((mark, sha256_hex(text.encode())), (path, text)):
+    found = path.read_bytes() if path.exists() else b""
+    # Nobody's when empty: that is what a power cut may leave, and Dagster would take SQLite for it.
+    theirs = found and not (mark.exists() and sha256_hex(found) in mark.read_text().split())
+    if theirs or found == text.encode():
+        return
+    # Both: whoever is killed after the mark leaves the old file, and that is ours, too.
+    marks = f"{sha256_hex(text.encode())} {sha256_hex(found)}"
+    for target, content in ((mark, marks), (path, text)):
         temporary = target.with_suffix(target.suffix + ".new")
         # It may hold the password of a database.
         temporary.touch(mode=0o600)

@@ -11,14 +11,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from huleedu_dagster.orchestration.locations import LOCATION, MODULE
 from huleedu_dagster.orchestration.orphans import fail_orphans
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
     from dagster_shared.error import SerializableErrorInfo
-
-LOCATION = "huleedu"
-MODULE = "huleedu_dagster.definitions"
 
 
 class TickFailedError(Exception):

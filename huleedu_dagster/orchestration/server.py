@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
+from huleedu_dagster.orchestration import programs
 from huleedu_dagster.orchestration.child import python_module
 from huleedu_dagster.orchestration.children import (
     Child,
@@ -27,11 +28,11 @@ from huleedu_dagster.orchestration.children import (
 )
 from huleedu_dagster.orchestration.graphql import Health, WebServerError, health
 from huleedu_dagster.orchestration.home import DagsterHome
-from huleedu_dagster.orchestration.in_process import LOCATION, MODULE
+from huleedu_dagster.orchestration.locations import LOCATION
 from huleedu_dagster.orchestration.record import ServerRecord
 from huleedu_dagster.settings import Settings
 
-HOST = "127.0.0.1"
+HOST = programs.LOOPBACK
 CODE_SERVER = "code server"
 WEB_SERVER = "web server"
 DAEMON = "daemon"
@@ -142,14 +143,14 @@ class Server:
         _check_port(self.port, "--port")
         _check_port(self.intake_port, "--intake-port")
         code_port = _free_port()
-        workspace = _write_workspace(self.settings, code_port)
+        workspace = programs.write_workspace(home.folder, HOST, code_port)
         # Alone: two processes that make Dagster's databases at once leave them unusable.
         self._heal()
-        self._launch(CODE_SERVER, _code_server(code_port))
+        self._launch(CODE_SERVER, programs.code_server(HOST, code_port))
         self._await(CODE_SERVER, lambda: _listens(code_port))
-        self._launch(WEB_SERVER, _web_server(self.port, workspace))
-        self._launch(DAEMON, _daemon(workspace))
-        self._launch(INTAKE, _intake(self.intake_port))
+        self._launch(WEB_SERVER, programs.web_server(HOST, self.port, workspace))
+        self._launch(DAEMON, programs.daemon(workspace))
+        self._launch(INTAKE, programs.intake(HOST, self.intake_port, embedded=True))
         waiting: dict[str, Callable[[Health], bool]] = {
             "code location": lambda it: LOCATION in it.loaded,
             WEB_SERVER: lambda _: True,
@@ -193,8 +194,9 @@ class Server:
     def _launch(self, name: str, program: Sequence[str]) -> Child:
         environment = {
             **os.environ,
-            "HULEEDU_HOME": str(self.settings.home),
-            "DAGSTER_HOME": str(self.settings.dagster_folder),
+            # The server of a database shows which part a connection is of.
+            "PGAPPNAME": name.replace(" ", "-"),
+            **DagsterHome(self.settings).environment(),
             "HULEEDU_DAGSTER_URL": self.settings.dagster_url or self.url,
         }
         child = Child.start(name, program, environment=environment, logs=self._logs)
@@ -270,45 +272,6 @@ def end_leftovers(settings: Settings) -> None:
     ]
     end_groups(left, patience=_STOP_SECONDS)
     ServerRecord.forget(settings)
-
-
-def _code_server(port: int) -> list[str]:
-    return [
-        *python_module("dagster"),
-        *("api", "grpc", "--host", HOST, "--port", str(port), "--location-name", LOCATION),
-        *("--module-name", MODULE, "--attribute", "defs", "--empty-working-directory"),
-        *("--log-level", "warning"),
-    ]
-
-
-def _web_server(port: int, workspace: Path) -> list[str]:
-    return [
-        *python_module("dagster_webserver"),
-        *("--host", HOST, "--port", str(port), "--workspace", str(workspace)),
-        *("--dagster-log-level", "warning"),
-    ]
-
-
-def _daemon(workspace: Path) -> list[str]:
-    # Each tick is on the pages; in the log it would be millions of lines a year.
-    return [
-        *python_module("dagster._daemon"),
-        *("run", "--workspace", str(workspace), "--log-level", "warning"),
-    ]
-
-
-def _intake(port: int) -> list[str]:
-    program = python_module("huleedu_dagster.intake")
-    return [*program, "--embedded", "--host", HOST, "--port", str(port)]
-
-
-def _write_workspace(settings: Settings, code_port: int) -> Path:
-    import yaml
-
-    server = {"host": HOST, "port": code_port, "location_name": LOCATION}
-    path = settings.dagster_folder / "workspace.yaml"
-    path.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}))
-    return path
 
 
 def _check_port(port: int, option: str) -> None:

@@ -74,6 +74,6 @@ def essay_view(ledger: Ledger, blobs: BlobStore, batch_id: str, slot: str) -> di
         corrected = blobs.get(details["corrected_blob"], details["corrected_sha256"])
         view["corrected_text"] = corrected.decode()
         view["corrections"] = corrections_of(spelled, blobs)
-        words = grouped([view["corrections"]])
-        view["misspelled_words"] = [it.model_dump(exclude={"essays"}) for it in words]
+        words = grouped({slot: view["corrections"]})
+        view["misspelled_words"] = [it.model_dump(exclude={"essays", "by_essay"}) for it in words]
     return view

@@ -9,9 +9,10 @@ from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass
 
 from huleedu_dagster.domain.ids import BATCH_LEVEL
-from huleedu_dagster.domain.outcomes import Stage
+from huleedu_dagster.domain.outcomes import Stage, StageOutcome
 from huleedu_dagster.domain.registration import BatchSettings
-from huleedu_dagster.ledger.ledger import Ledger, Transaction
+from huleedu_dagster.ledger.ledger import Ledger
+from huleedu_dagster.ledger.metrics import essay_outcome
 from huleedu_dagster.ledger.records import DeadLetterState, Essay, StageRecord
 from huleedu_dagster.pipeline.facts import events_of
 from huleedu_dagster.pipeline.stages import EssayWork, Tools
@@ -84,10 +85,11 @@ class EssayPipeline:
         started = time.perf_counter()
         upload = essay.upload
         with self.ledger.read() as tx:
-            history = tx.outcomes.history(upload.batch_id, essay.slot)
-            current = tx.outcomes.current(upload.batch_id, essay.slot)
-        done = {(it.stage, it.materialization_key): it for it in history if not it.transient}
-        kept = {it.stage: it for it in current if it.upload_id == upload.upload_id}
+            known = tx.outcomes.known(upload.batch_id, essay.slot)
+        done = {(it.stage, it.materialization_key): it for it, _ in known if not it.transient}
+        kept = {
+            it.stage: it for it, current in known if current and it.upload_id == upload.upload_id
+        }
         work = EssayWork(self.tools, settings, essay, {})
         computed: list[StageRecord] = []
         whole = False
@@ -96,22 +98,23 @@ class EssayPipeline:
                 if stage not in stages and stage in kept:
                     work.records[stage] = kept[stage]
                     continue
-                known = done.get((stage, work.key(stage)))
-                if known is not None and not force:
-                    work.records[stage] = known
+                stored = done.get((stage, work.key(stage)))
+                if stored is not None and not force:
+                    work.records[stage] = stored
                     continue
                 record = work.run(stage)
-                if known is not None:
+                if stored is not None:
                     # The stored result stands; what came out now is only compared with it.
-                    work.records[stage] = known
-                _check_reproduced(known, record)
+                    work.records[stage] = stored
+                _check_reproduced(stored, record)
                 computed.append(record)
             whole = True
         finally:
             # What was reached before a failure is kept: the next attempt starts from there.
             stale = [it for it in work.records.values() if kept.get(it.stage) != it]
             if computed or stale or essay.pending:
-                self._commit(settings, essay, work, computed, whole=whole)
+                outcome = essay_outcome({**kept, **work.records})
+                self._commit(settings, essay, work, computed, whole=whole, outcome=outcome)
         duration_ms = round((time.perf_counter() - started) * 1000)
         stages_computed = frozenset(it.stage for it in computed)
         return EssayResult(essay.slot, work.records, stages_computed, duration_ms)
@@ -180,6 +183,7 @@ class EssayPipeline:
         computed: list[StageRecord],
         *,
         whole: bool,
+        outcome: StageOutcome | None,
     ) -> None:
         batch_id, slot = essay.upload.batch_id, essay.slot
         with self.ledger.write() as tx:
@@ -187,12 +191,16 @@ class EssayPipeline:
             stored = tx.essays.in_slot(batch_id, slot)
             if stored is None or stored.upload.upload_id != essay.upload.upload_id:
                 raise SupersededError("a newer version of the essay arrived")
+            new = [it for it in computed if work.records[it.stage] is it]
             if not whole and not stored.pending:
                 # Kept for the next attempt; the outcome that there is stands until it is another.
-                for record in computed:
-                    tx.outcomes.keep(record)
+                tx.outcomes.keep(*computed)
+                tx.metrics.count_pass(essay.upload, new, awaited=False)
                 return
-            written = [tx.outcomes.record(record) for record in work.records.values()]
+            written = tx.outcomes.record(*work.records.values())
+            if written:
+                # Else another process did the same at the same time, and has counted it.
+                tx.metrics.count_pass(essay.upload, new, awaited=stored.pending)
             for event in events_of(essay, work.records, settings):
                 tx.outbox.publish(
                     event,
@@ -200,21 +208,13 @@ class EssayPipeline:
                     batch_id=batch_id,
                     slot=slot,
                 )
-            if Stage.SPELLCHECK_RESULT in work.records:
-                self._end_waiting(tx, stored)
-            if any(written):
-                tx.essays.mark_due(batch_id, slot)
+            # A dead letter of a slot that does not wait may be recovered by a backfill.
+            ended = Stage.SPELLCHECK_RESULT in work.records and (
+                tx.failures.resolve(batch_id, slot, DeadLetterState.RECOVERED) or stored.pending
+            )
+            if ended or written:
+                tx.essays.note_outcome(batch_id, slot, ended=ended, news=written, outcome=outcome)
                 tx.batches.touch(batch_id)
-
-    def _end_waiting(self, tx: Transaction, essay: Essay) -> None:
-        batch_id, slot = essay.upload.batch_id, essay.slot
-        if essay.pending:
-            tx.essays.end_waiting(batch_id, slot)
-            tx.essays.set_attempts(batch_id, slot, 0, essay.generation + 1)
-            tx.batches.touch(batch_id)
-        if tx.failures.resolve(batch_id, slot, DeadLetterState.RECOVERED):
-            tx.essays.set_attempts(batch_id, slot, 0, essay.generation + 1)
-            tx.batches.touch(batch_id)
 
 
 def record_attempt(

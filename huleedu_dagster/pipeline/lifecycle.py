@@ -9,6 +9,7 @@ from huleedu_dagster.domain.events import BatchReadinessTimeout
 from huleedu_dagster.domain.ids import BATCH_LEVEL, check_batch_id, check_slot
 from huleedu_dagster.domain.registration import BatchSettings, Registration
 from huleedu_dagster.ledger.ledger import Ledger, Transaction
+from huleedu_dagster.ledger.metrics import Completion
 from huleedu_dagster.ledger.records import Batch, DeadLetter, DeadLetterState
 from huleedu_dagster.pipeline.views import BatchFacts
 
@@ -126,7 +127,8 @@ def close_what_is_due(ledger: Ledger, *, quiet_seconds: float) -> int:
         Number of batches closed.
     """
     with ledger.read() as tx:
-        due = [batch.batch_id for batch in tx.batches.open() if _due(tx, batch, quiet_seconds)]
+        found = tx.batches.closing(quiet_seconds)
+        due = [batch.batch_id for batch in found if _due(tx, batch, quiet_seconds)]
     closed = 0
     for batch_id in due:
         with ledger.write() as tx:
@@ -213,6 +215,7 @@ def _close(tx: Transaction, batch: Batch, reason: ClosedBy) -> bool:
         return False
     found = BatchFacts.read(tx, batch.batch_id).completeness
     if found.expected is not None and found.missing and reason is not ClosedBy.FULL:
+        tx.metrics.count_completion(batch.registration.registered_at, Completion.INCOMPLETE)
         event = BatchReadinessTimeout(
             batch_id=batch.batch_id,
             expected_count=found.expected,

@@ -1,6 +1,7 @@
 """Misspellings put together: those of one essay by word, and the commonest of a class."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -22,6 +23,7 @@ class Misspelling(BaseModel):
         word: As written, in lower case.
         count: How often.
         essays: In how many essays.
+        by_essay: How often in each of them, by slot.
         suggestions: The best candidates, best first.
         confidence: How far the first of them can be trusted.
     """
@@ -31,34 +33,34 @@ class Misspelling(BaseModel):
     word: str
     count: int
     essays: int
+    by_essay: dict[str, int]
     suggestions: tuple[str, ...]
     confidence: str
 
 
-def grouped(corrections_by_essay: Iterable[Iterable[Mapping[str, Any]]]) -> list[Misspelling]:
+def grouped(corrections: Mapping[str, Iterable[Mapping[str, Any]]]) -> list[Misspelling]:
     """Put equal words together, the most frequent first, then by the alphabet.
 
     Args:
-        corrections_by_essay: The corrections of each essay, as its stored result holds them.
+        corrections: The corrections of each essay by its slot, as its stored result holds them.
     """
-    counts: dict[str, int] = {}
-    essays: dict[str, set[int]] = {}
+    counts: dict[str, Counter[str]] = {}
     example: dict[str, Mapping[str, Any]] = {}
-    for number, corrections in enumerate(corrections_by_essay):
-        for item in corrections:
+    for slot, those in corrections.items():
+        for item in those:
             word = item["original"].lower()
-            counts[word] = counts.get(word, 0) + 1
-            essays.setdefault(word, set()).add(number)
+            counts.setdefault(word, Counter())[slot] += 1
             example.setdefault(word, item)
     return [
         Misspelling(
             word=word,
-            count=counts[word],
-            essays=len(essays[word]),
+            count=counts[word].total(),
+            essays=len(counts[word]),
+            by_essay=dict(counts[word]),
             suggestions=tuple(it.lower() for it in example[word]["suggestions"]),
             confidence=example[word]["confidence"],
         )
-        for word in sorted(counts, key=lambda it: (-counts[it], it))
+        for word in sorted(counts, key=lambda it: (-counts[it].total(), it))
     ]
 
 
@@ -69,9 +71,12 @@ def of_class(facts: BatchFacts, blobs: BlobStore) -> list[Misspelling]:
         BlobStoreError: A result is missing in the store or damaged.
         OSError: The store cannot be reached.
     """
-    spelled = (facts.records.get(it.slot, {}).get(Stage.SPELLCHECK_RESULT) for it in facts.essays)
-    stored = [corrections_of(it, blobs) for it in spelled if it is not None and it.blob_key]
-    return grouped(map(_for_the_class, stored))[:COMMONEST]
+    stored = {}
+    for essay in facts.essays:
+        record = facts.records.get(essay.slot, {}).get(Stage.SPELLCHECK_RESULT)
+        if record is not None and record.blob_key:
+            stored[essay.slot] = _for_the_class(corrections_of(record, blobs))
+    return grouped(stored)[:COMMONEST]
 
 
 def _for_the_class(corrections: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

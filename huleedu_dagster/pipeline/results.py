@@ -9,6 +9,7 @@ from huleedu_dagster.domain.ids import BATCH_LEVEL, ContentType, derived_blob_ke
 from huleedu_dagster.domain.keys import canonical_json, hash_of, sha256_hex
 from huleedu_dagster.domain.outcomes import EssayOutcome, Stage
 from huleedu_dagster.ledger.ledger import Ledger, Transaction
+from huleedu_dagster.ledger.metrics import Completion
 from huleedu_dagster.ledger.records import DeadLetterState, Release
 from huleedu_dagster.pipeline.views import BatchFacts, BatchView, batch_view
 from huleedu_dagster.storage.port import BlobStore
@@ -70,25 +71,33 @@ def release(ledger: Ledger, batch_id: str) -> Release:
         if latest is None or latest.fingerprint != fingerprint:
             revision = 1 if latest is None else latest.revision + 1
             tx.results.release(batch_id, revision, fingerprint, manifest)
+            if latest is None:
+                tx.metrics.count_completion(batch.registration.registered_at, Completion.READY)
             tx.outbox.publish(
                 _ready_event(facts, revision, manifest),
                 correlation_id=batch.registration.correlation_id,
                 batch_id=batch_id,
             )
             latest = Release(batch_id, revision, fingerprint, manifest, tx.now)
-        note_if_reported(tx, batch_id)
+        note_if_reported(tx, batch_id, facts)
         return latest
 
 
-def note_if_reported(tx: Transaction, batch_id: str) -> bool:
+def note_if_reported(tx: Transaction, batch_id: str, facts: BatchFacts | None = None) -> bool:
     """Mark the batch as reported once manifest, report and release of its facts are stored.
+
+    Args:
+        tx: A transaction that may write.
+        batch_id: The batch.
+        facts: Its facts, if this transaction has read them already, and has kept others off since.
 
     Returns:
         Whether they are.
     """
-    facts = BatchFacts.read(tx, batch_id)
+    if facts is None:
+        facts = BatchFacts.read(tx, batch_id, lock=True)
     manifest = _fingerprint(facts)
-    report = report_fingerprint(facts)
+    report = _report_fingerprint(facts, manifest)
     results = tx.results
     released = results.latest_release(batch_id)
     done = (
@@ -111,7 +120,7 @@ def report_fingerprint(facts: BatchFacts) -> str:
 
     The misspellings it lists follow from the results whose versions the manifest holds.
     """
-    return hash_of([told_in_report(reported_view(facts)), _fingerprint(facts)])
+    return _report_fingerprint(facts, _fingerprint(facts))
 
 
 def reported_view(facts: BatchFacts) -> BatchView:
@@ -181,6 +190,10 @@ def store_text(blobs: BlobStore, kind: ContentType, owner: str, text: str) -> tu
 
 def _fingerprint(facts: BatchFacts) -> str:
     return sha256_hex(canonical_json(manifest_of(facts)).encode())
+
+
+def _report_fingerprint(facts: BatchFacts, manifest: str) -> str:
+    return hash_of([told_in_report(reported_view(facts)), manifest])
 
 
 def _ready_event(facts: BatchFacts, revision: int, manifest: str) -> BatchEssaysReady:

@@ -188,6 +188,7 @@ class BatchSlots:
 
     def _record(self, uploads: Sequence[Upload], placements: Sequence[Placement]) -> None:
         self._tx.essays.add_uploads(uploads)
+        self._tx.metrics.count_received(uploads)
         self._take_places(uploads, placements)
         self._tx.batches.touch(self._batch.batch_id, received_at=self._tx.now)
         self._close_if_full()

@@ -8,7 +8,8 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import IO
 
 from huleedu_dagster.domain.ids import InvalidIdError, essay_path, is_ignored_path
 
@@ -17,10 +18,15 @@ MAX_ZIP_BYTES = 1_000_000_000
 MAX_ZIP_RATIO = 200
 _BOUNDED_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED_FLAG = 0x1
+_PIECE_BYTES = 256 * 1024
 
 
 class UnreadableFileError(Exception):
     """A file of the sender's cannot be read; it was left where it is."""
+
+
+class DamagedFileError(UnreadableFileError):
+    """Its bytes can be had and are no good; reading them again would end in the same way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +36,21 @@ class Source:
     Attributes:
         path: Relative path that identifies the essay.
         size: Size in bytes.
-        read: Gives the bytes. Raises `UnreadableFileError` when they cannot be had.
+        pieces: Gives the bytes piece by piece, from the beginning each time. Raises
+            `UnreadableFileError` when they cannot be had, which may be after some pieces.
     """
 
     path: str
     size: int
-    read: Callable[[], bytes]
+    pieces: Callable[[], Iterator[bytes]]
+
+    def read(self) -> bytes:
+        """All of the bytes.
+
+        Raises:
+            UnreadableFileError: They cannot be had.
+        """
+        return b"".join(self.pieces())
 
 
 def sources_of(target: Path, *, max_bytes: int) -> list[Source]:
@@ -62,33 +77,42 @@ def file_source(path: Path, name: str) -> Source:
         UnreadableFileError: The file is gone.
     """
 
-    def read() -> bytes:
+    def pieces() -> Iterator[bytes]:
         try:
-            return path.read_bytes()
+            data = path.read_bytes()
         except OSError as error:
             raise UnreadableFileError("a file cannot be read") from error
+        yield data
 
     try:
-        return Source(name, path.stat().st_size, read)
+        return Source(name, path.stat().st_size, pieces)
     except OSError as error:
         raise UnreadableFileError("a file cannot be read") from error
 
 
-def archive_members(path: Path, *, max_bytes: int, prefix: str = "") -> list[Source] | None:
+def is_archive(name: str) -> bool:
+    """Whether a file of this name is looked into."""
+    return PurePosixPath(name).suffix.lower() == ".zip"
+
+
+def archive_members(
+    file: Path | IO[bytes], *, max_bytes: int, prefix: str = ""
+) -> list[Source] | None:
     """The files in a zip archive; `None` for what is not one, or breaks a limit.
 
     Args:
-        path: The file.
+        file: The file; or what is in it, from any place to any place, open for as long as the
+            members are read.
         max_bytes: Largest member that is taken in, in bytes.
         prefix: Put before the members' paths.
 
     Raises:
         UnreadableFileError: The file cannot be read.
     """
-    if path.suffix.lower() != ".zip":
+    if isinstance(file, Path) and not is_archive(file.name):
         return None
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(file) as archive:
             members = [it for it in archive.infolist() if not it.is_dir()]
             if not _within_limits(members, max_bytes):
                 return None
@@ -98,7 +122,7 @@ def archive_members(path: Path, *, max_bytes: int, prefix: str = "") -> list[Sou
             if len({name for name, _ in named}) < len(named):
                 return None
             return [
-                Source(prefix + name, it.file_size, _member_reader(path, it))
+                Source(prefix + name, it.file_size, _member_pieces(file, it))
                 for name, it in named
                 if not is_ignored_path(name)
             ]
@@ -122,26 +146,25 @@ def _within_limits(members: list[zipfile.ZipInfo], max_bytes: int) -> bool:
     )
 
 
-def _member_reader(path: Path, member: zipfile.ZipInfo) -> Callable[[], bytes]:
-    def read() -> bytes:
+def _member_pieces(
+    file: Path | IO[bytes], member: zipfile.ZipInfo
+) -> Callable[[], Iterator[bytes]]:
+    def pieces() -> Iterator[bytes]:
+        # The size in the header may lie: never read more than it says.
+        left = member.file_size + 1
         try:
-            with zipfile.ZipFile(path) as archive, archive.open(member) as stream:
-                # The size in the header may lie: never read more than it says.
-                data = stream.read(member.file_size + 1)
-        except (
-            zipfile.BadZipFile,
-            zlib.error,
-            EOFError,
-            RuntimeError,
-            ValueError,
-            OSError,
-        ) as error:
-            raise UnreadableFileError("a file of the archive is damaged") from error
-        if len(data) > member.file_size:
-            raise UnreadableFileError("a file of the archive is larger than it says")
-        return data
+            with zipfile.ZipFile(file) as archive, archive.open(member) as stream:
+                while left and (piece := stream.read(min(left, _PIECE_BYTES))):
+                    left -= len(piece)
+                    yield piece
+        except OSError as error:
+            raise UnreadableFileError("a file of the archive cannot be read") from error
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
+            raise DamagedFileError("a file of the archive is damaged") from error
+        if not left:
+            raise DamagedFileError("a file of the archive is larger than it says")
 
-    return read
+    return pieces
 
 
 def walk(folder: Path) -> Iterator[Path]:

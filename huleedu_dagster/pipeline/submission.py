@@ -17,6 +17,7 @@ from typing import Self
 
 from huleedu_dagster.domain.events import EssayUploadFinishedV1
 from huleedu_dagster.domain.ids import essay_path, new_upload_id, raw_blob_key
+from huleedu_dagster.domain.keys import sha256_hex
 from huleedu_dagster.ledger.ledger import Ledger, Transaction
 from huleedu_dagster.ledger.records import Batch
 from huleedu_dagster.pipeline.slots import Arrival, BatchSlots, Receipt, ReceiptStatus
@@ -90,6 +91,8 @@ class Submission:
 
     def receive(self, path: str, data: bytes) -> None:
         """Take in one file that is there as a whole; see `upload` and `FileUpload.keep`."""
+        if self._is_unchanged(essay_path(path), data):
+            return
         with self.upload(path) as upload:
             upload.write(data)
             upload.keep()
@@ -152,7 +155,7 @@ class Submission:
     def _keep(self, upload: "FileUpload") -> None:
         writer = upload.writer
         with self._lock:
-            if self._known.get(upload.path) == writer.sha256 and self._still_latest(upload):
+            if self._still_latest(upload.path, writer.sha256):
                 return
             arrival = Arrival(
                 upload_id=upload.upload_id,
@@ -170,12 +173,19 @@ class Submission:
             if len(self._waiting) >= GROUP_FILES:
                 self.settle()
 
-    def _still_latest(self, upload: "FileUpload") -> bool:
+    def _is_unchanged(self, path: str, data: bytes) -> bool:
+        """Whether these are the latest bytes under this path; the store is not bothered then."""
+        with self._lock:
+            return path in self._known and self._still_latest(path, sha256_hex(data))
+
+    def _still_latest(self, path: str, sha256: str) -> bool:
+        if self._known.get(path) != sha256:
+            return False
         # What waits may be a version of the same path, and another one may have come meanwhile.
         self.settle()
         with self._ledger.read() as tx:
-            latest = tx.essays.latest_upload(self.batch.batch_id, upload.path)
-        if latest is None or latest.sha256 != upload.writer.sha256:
+            latest = tx.essays.latest_upload(self.batch.batch_id, path)
+        if latest is None or latest.sha256 != sha256:
             return False
         self.receipts.append(Receipt.of(latest, ReceiptStatus.UNCHANGED))
         return True

@@ -85,13 +85,18 @@ class BatchFacts:
     unplaced: tuple[Upload, ...]
 
     @classmethod
-    def read(cls, tx: Transaction, batch_id: str) -> "BatchFacts":
+    def read(cls, tx: Transaction, batch_id: str, *, lock: bool = False) -> "BatchFacts":
         """Read a batch.
+
+        Args:
+            tx: A transaction.
+            batch_id: The batch.
+            lock: Keep other writers off this batch until the transaction ends.
 
         Raises:
             UnknownBatchError: It is not registered.
         """
-        batch = tx.batches.get(batch_id)
+        batch = tx.batches.get(batch_id, lock=lock)
         essays = tuple(tx.essays.of_batch(batch_id))
         current = {essay.slot: essay.upload.upload_id for essay in essays}
         records: dict[str, dict[Stage, StageRecord]] = defaultdict(dict)

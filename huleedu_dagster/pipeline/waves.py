@@ -21,11 +21,13 @@ class Wave:
     Attributes:
         slots: Slots to compute, in order.
         run_key: Equal for equal work.
+        awaited: Whether one of them has no outcome yet; else all are worked over again.
     """
 
     batch_id: str
     slots: tuple[str, ...]
     run_key: str
+    awaited: bool = True
 
     @property
     def first(self) -> str:
@@ -53,7 +55,8 @@ def plan_waves(due: Iterable[Essay], *, pipeline_version: str) -> list[Wave]:
         ordered = sorted(members, key=lambda it: it.slot)
         work = [(it.slot, it.upload.sha256, it.generation, it.attempts) for it in ordered]
         key = wave_run_key(batch_id, work, pipeline_version)
-        waves.append(Wave(batch_id, tuple(it.slot for it in ordered), key))
+        awaited = any(it.pending for it in ordered)
+        waves.append(Wave(batch_id, tuple(it.slot for it in ordered), key, awaited))
     return waves
 
 

@@ -35,6 +35,6 @@ class LedgerResource(ConfigurableResource[Ledger]):
 
 @cache
 def _open(url: str) -> Ledger:
-    ledger = Ledger(url)
+    ledger = Ledger(url, connections=Settings().ledger_connections)
     ledger.migrate()
     return ledger

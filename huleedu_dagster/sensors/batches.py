@@ -1,6 +1,6 @@
 """`batch_sensor`: closes what is due and asks for the closing work of every settled batch."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from dagster import (
     DefaultSensorStatus,
@@ -13,7 +13,7 @@ from dagster import (
 
 from huleedu_dagster.jobs import CLOSING_JOB
 from huleedu_dagster.ledger.ledger import Ledger, Transaction
-from huleedu_dagster.partitions import BATCH_DIMENSION, BATCHES
+from huleedu_dagster.partitions import BATCHES
 from huleedu_dagster.pipeline.lifecycle import close_what_is_due
 from huleedu_dagster.pipeline.results import (
     note_if_reported,
@@ -22,7 +22,8 @@ from huleedu_dagster.pipeline.results import (
 from huleedu_dagster.pipeline.views import BatchFacts
 from huleedu_dagster.pipeline.waves import closing_run_key
 from huleedu_dagster.resources.ledger import LedgerResource
-from huleedu_dagster.sensors.tags import BATCH_TAG, KIND_TAG, RunKind
+from huleedu_dagster.sensors.asking import new_batches, unfinished_runs
+from huleedu_dagster.sensors.tags import BATCH_TAG, Priority, RunKind, run_tags
 from huleedu_dagster.settings import Settings
 
 _BATCHES_PER_TICK = 200
@@ -41,12 +42,11 @@ def build_batch_sensor(settings: Settings) -> SensorDefinition:
         """Closes what is due, then asks for manifest, check, release and report."""
         found = ledger.open()
         close_what_is_due(found, quiet_seconds=settings.inbox_quiet_seconds)
-        requests = list(_requests(found))
-        closing = [str(it.partition_key) for it in requests]
+        # Before the ledger is asked: a run that ends in between leaves its batch reported.
+        busy = {it.tags[BATCH_TAG] for it in unfinished_runs(context.instance, RunKind.CLOSING)}
+        requests = list(_requests(found, busy))
         # The other sensor may not have come by yet: this one does not rely on it.
-        new = [
-            it for it in closing if not context.instance.has_dynamic_partition(BATCH_DIMENSION, it)
-        ]
+        new = new_batches(context.instance, [str(it.partition_key) for it in requests])
         return SensorResult(
             run_requests=requests,
             dynamic_partitions_requests=[BATCHES.build_add_request(new)] if new else [],
@@ -55,12 +55,12 @@ def build_batch_sensor(settings: Settings) -> SensorDefinition:
     return batch_sensor
 
 
-def _requests(ledger: Ledger) -> Iterator[RunRequest]:
+def _requests(ledger: Ledger, busy: Collection[str]) -> Iterator[RunRequest]:
     with ledger.read() as tx:
-        batches = tx.batches.unreported()[:_BATCHES_PER_TICK]
+        batches = tx.batches.unreported(_BATCHES_PER_TICK, without=busy)
     for batch in batches:
         with ledger.write() as tx:
-            request = _request(tx, BatchFacts.read(tx, batch.batch_id))
+            request = _request(tx, BatchFacts.read(tx, batch.batch_id, lock=True))
         if request is not None:
             yield request
 
@@ -70,12 +70,12 @@ def _request(tx: Transaction, facts: BatchFacts) -> RunRequest | None:
     if not facts.completeness.settled or facts.closing_work_failed:
         return None
     # After a run that died, Dagster may not show what is stored: then it is emitted again.
-    if facts.batch.attempts == 0 and note_if_reported(tx, batch_id):
+    if facts.batch.attempts == 0 and note_if_reported(tx, batch_id, facts):
         return None
     released = tx.results.latest_release(batch_id)
     revision = 0 if released is None else released.revision
     return RunRequest(
         partition_key=batch_id,
         run_key=closing_run_key(facts, report_fingerprint(facts), revision),
-        tags={BATCH_TAG: batch_id, KIND_TAG: RunKind.CLOSING.value},
+        tags=run_tags(batch_id, RunKind.CLOSING, Priority.CLOSING),
     )

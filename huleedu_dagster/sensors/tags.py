@@ -1,6 +1,6 @@
 """Runs that the sensors ask for, and how they know them again: tags and configuration."""
 
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any
 
 from dagster import DagsterRun
@@ -16,6 +16,26 @@ class RunKind(StrEnum):
 
     ESSAYS = "essays"
     CLOSING = "closing"
+
+
+class Priority(IntEnum):
+    """Which runs leave the queue first; among equals, those that came first."""
+
+    AGAIN = -1
+    """Essays that have an outcome and are worked over again."""
+    AWAITED = 0
+    """Essays that have no outcome yet."""
+    CLOSING = 1
+    """Short, and a class that is done gets its report before the essays of others begin."""
+
+
+def run_tags(batch_id: str, kind: RunKind, priority: Priority) -> dict[str, str]:
+    """The tags of a run that a sensor asks for."""
+    return {
+        BATCH_TAG: batch_id,
+        KIND_TAG: kind.value,
+        "dagster/priority": str(priority.value),
+    }
 
 
 def essay_run_config(slots: tuple[str, ...]) -> dict[str, Any]:

@@ -12,10 +12,8 @@ from dagster import (
     AssetKey,
     AssetMaterialization,
     DagsterInstance,
-    DagsterRunStatus,
     DefaultSensorStatus,
     RunRequest,
-    RunsFilter,
     SensorDefinition,
     SensorEvaluationContext,
     SensorResult,
@@ -28,23 +26,26 @@ from huleedu_dagster.assets.shown import shown_data_version
 from huleedu_dagster.jobs import ESSAY_JOB
 from huleedu_dagster.ledger.ledger import Ledger
 from huleedu_dagster.ledger.records import Batch
-from huleedu_dagster.partitions import BATCH_DIMENSION, BATCHES, ESSAY_DIMENSION, SLOTS, cell_key
-from huleedu_dagster.pipeline.inbox import Inbox, Sweep
+from huleedu_dagster.partitions import BATCHES, ESSAY_DIMENSION, SLOTS, cell_key
+from huleedu_dagster.pipeline.inbox import Inbox
 from huleedu_dagster.pipeline.intake import Intake
 from huleedu_dagster.pipeline.waves import Wave, plan_waves, slots_up_to
 from huleedu_dagster.resources.blobs import BlobStoreResource
 from huleedu_dagster.resources.ledger import LedgerResource
-from huleedu_dagster.sensors.tags import BATCH_TAG, KIND_TAG, RunKind, essay_run_config, slots_of
+from huleedu_dagster.sensors.asking import new_batches, unfinished_runs
+from huleedu_dagster.sensors.sweeps import log_sweep
+from huleedu_dagster.sensors.tags import (
+    BATCH_TAG,
+    Priority,
+    RunKind,
+    essay_run_config,
+    run_tags,
+    slots_of,
+)
 from huleedu_dagster.settings import Settings
 from huleedu_dagster.storage.port import BlobStore
 
 _REGISTRATIONS_PER_TICK = 200
-_UNFINISHED = (
-    DagsterRunStatus.QUEUED,
-    DagsterRunStatus.STARTING,
-    DagsterRunStatus.STARTED,
-    DagsterRunStatus.CANCELING,
-)
 
 
 def build_upload_sensor(settings: Settings, pipeline_version: str) -> SensorDefinition:
@@ -69,7 +70,7 @@ def build_upload_sensor(settings: Settings, pipeline_version: str) -> SensorDefi
         sweep = _inbox(settings, found, blobs.open()).sweep(
             datetime.now(UTC), settings.inbox_tick_files
         )
-        _log(context, sweep)
+        log_sweep(context, "inbox", sweep)
         # Before the ledger is asked: a run that ends in between leaves nothing pending behind.
         busy = _cells_in_work(context.instance)
         with found.read() as tx:
@@ -81,7 +82,8 @@ def build_upload_sensor(settings: Settings, pipeline_version: str) -> SensorDefi
         new_slots = _new_slots(known, waves)
         order = [*known, *new_slots]
         events = _publish(context.instance, found, unpublished)
-        batch_ids = {it.batch_id for it in waves} | {it.batch_id for it in unpublished}
+        # Not for what is only ticked off: it may be archived by now.
+        batch_ids = {it.batch_id for it in waves} | {str(it.partition) for it in events}
         return SensorResult(
             run_requests=[_run_request(wave, order) for wave in waves],
             dynamic_partitions_requests=_partitions(context.instance, batch_ids, new_slots),
@@ -102,13 +104,8 @@ def _inbox(settings: Settings, ledger: Ledger, blobs: BlobStore) -> Inbox:
 
 
 def _cells_in_work(instance: DagsterInstance) -> set[tuple[str, str]]:
-    """Batch and slot of every essay that an unfinished run was asked to compute.
-
-    Runs that were stored and not launched are left out: nobody may ever launch them.
-    """
-    runs = instance.get_runs(
-        RunsFilter(tags={KIND_TAG: RunKind.ESSAYS.value}, statuses=list(_UNFINISHED))
-    )
+    """Batch and slot of every essay that an unfinished run was asked to compute."""
+    runs = unfinished_runs(instance, RunKind.ESSAYS)
     return {(it.tags[BATCH_TAG], slot) for it in runs for slot in slots_of(it)}
 
 
@@ -120,12 +117,12 @@ def _new_slots(known: Sequence[str], waves: Sequence[Wave]) -> list[str]:
 def _run_request(wave: Wave, order: Sequence[str]) -> RunRequest:
     # The range is one of Dagster's order, which is that in which the keys were added.
     first, last = min(wave.slots, key=order.index), max(wave.slots, key=order.index)
+    priority = Priority.AWAITED if wave.awaited else Priority.AGAIN
     return RunRequest(
         run_key=wave.run_key,
         run_config=essay_run_config(wave.slots),
         tags={
-            BATCH_TAG: wave.batch_id,
-            KIND_TAG: RunKind.ESSAYS.value,
+            **run_tags(wave.batch_id, RunKind.ESSAYS, priority),
             "dagster/asset_partition_range_start": str(cell_key(wave.batch_id, first)),
             "dagster/asset_partition_range_end": str(cell_key(wave.batch_id, last)),
         },
@@ -151,22 +148,9 @@ def _publish(
 def _partitions(
     instance: DagsterInstance, batch_ids: Iterable[str], new_slots: Sequence[str]
 ) -> list[AddDynamicPartitionsRequest]:
-    new_batches = [
-        it for it in sorted(batch_ids) if not instance.has_dynamic_partition(BATCH_DIMENSION, it)
-    ]
     requests: list[AddDynamicPartitionsRequest] = []
-    if new_batches:
-        requests.append(BATCHES.build_add_request(new_batches))
+    if found := new_batches(instance, batch_ids):
+        requests.append(BATCHES.build_add_request(found))
     if new_slots:
         requests.append(SLOTS.build_add_request(new_slots))
     return requests
-
-
-def _log(context: SensorEvaluationContext, sweep: Sweep) -> None:
-    if sweep.taken or sweep.waiting:
-        context.log.info(f"inbox: taken={sweep.taken} waiting={sweep.waiting}")
-    if sweep.unreadable or sweep.misnamed:
-        context.log.warning(
-            f"inbox: unreadable={sweep.unreadable} misnamed={sweep.misnamed}; "
-            "`huleedu doctor` lists them"
-        )

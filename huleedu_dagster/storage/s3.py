@@ -74,6 +74,37 @@ class S3Options:
     read_seconds: float = 30.0
     patience: Patience = _PATIENCE
 
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The bucket of an installation's blobs."""
+        secret = settings.s3_secret_key
+        return cls(
+            endpoint=settings.s3_endpoint,
+            bucket=settings.s3_bucket,
+            access_key=settings.s3_access_key,
+            secret_key=secret.get_secret_value() if secret else "",
+            spool=settings.s3_spool_folder,
+            secure=settings.s3_secure,
+            region=settings.s3_region,
+            connect_seconds=settings.s3_connect_seconds,
+            read_seconds=settings.s3_read_seconds,
+        )
+
+
+def open_client(options: S3Options) -> S3Client:
+    """A client of the server; nothing is asked of it yet."""
+    return S3Client(
+        options.endpoint,
+        access_key=options.access_key,
+        secret_key=options.secret_key,
+        secure=options.secure,
+        region=options.region,
+        http_client=connections(
+            Timeout(connect=options.connect_seconds, read=options.read_seconds),
+            options.patience,
+        ),
+    )
+
 
 class S3BlobStore:
     """A blob store in a bucket; many threads may use it at once.
@@ -86,37 +117,14 @@ class S3BlobStore:
         self._bucket = options.bucket
         self._spool = options.spool
         self._patience = options.patience
-        self._client = S3Client(
-            options.endpoint,
-            access_key=options.access_key,
-            secret_key=options.secret_key,
-            secure=options.secure,
-            region=options.region,
-            http_client=connections(
-                Timeout(connect=options.connect_seconds, read=options.read_seconds),
-                options.patience,
-            ),
-        )
+        self._client = open_client(options)
         # Until the server has refused to replace something, nothing is left to its word.
         self._keeps_what_it_has = False
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """The store of an installation."""
-        secret = settings.s3_secret_key
-        return cls(
-            S3Options(
-                endpoint=settings.s3_endpoint,
-                bucket=settings.s3_bucket,
-                access_key=settings.s3_access_key,
-                secret_key=secret.get_secret_value() if secret else "",
-                spool=settings.s3_spool_folder,
-                secure=settings.s3_secure,
-                region=settings.s3_region,
-                connect_seconds=settings.s3_connect_seconds,
-                read_seconds=settings.s3_read_seconds,
-            )
-        )
+        return cls(S3Options.of(settings))
 
     def check(self) -> None:
         """Ask for the bucket's content, and throw the answer away.

@@ -104,6 +104,11 @@ def again(call: Callable[[], _Value], patience: Patience) -> _Value:
     return call()
 
 
+def passes(error: MinioException) -> bool:
+    """Whether a refusal is for the moment."""
+    return _code(error) in _PASSING or _status(error) in _PASSING_STATUSES
+
+
 class S3Client(Minio):
     """The SDK's client with the request that it lacks."""
 
@@ -160,25 +165,30 @@ def _refusal(response: BaseHTTPResponse) -> MinioException:
 
 
 @contextmanager
-def plain_errors(bucket: str) -> Iterator[None]:
-    """Raise what went wrong as an `OSError` that names neither keys nor secrets."""
+def plain_errors(bucket: str, setting: str = "HULEEDU_S3_BUCKET") -> Iterator[None]:
+    """Raise what went wrong as an `OSError` that names neither keys nor secrets.
+
+    Args:
+        bucket: What was asked for.
+        setting: Which setting names it.
+    """
     try:
         yield
     except MinioException as error:
-        raise _explained(error, bucket) from None
+        raise _explained(error, bucket, setting) from None
     except HTTPError as error:
         raise _unreachable(error) from error
     except ParseError:
         raise OSError(errno.EPROTO, "the S3 server does not answer as one of S3") from None
 
 
-def _explained(error: MinioException, bucket: str) -> OSError:
+def _explained(error: MinioException, bucket: str, setting: str) -> OSError:
     code, status = _code(error), _status(error)
     if code in _REFUSED:
         advice = "see HULEEDU_S3_ACCESS_KEY, HULEEDU_S3_SECRET_KEY and what this key may do"
         return PermissionError(errno.EACCES, f"the S3 server refuses the key ({code}); {advice}")
     if code == "NoSuchBucket":
-        advice = "create it or see HULEEDU_S3_BUCKET"
+        advice = f"create it or see {setting}"
         return OSError(errno.ENODEV, f"the S3 server has no bucket {bucket!r}; {advice}")
     if code in _NO_ROOM or status == _NO_ROOM_STATUS:
         return OSError(errno.ENOSPC, "the S3 server has no room left")

@@ -159,6 +159,10 @@ def test_a_ledger_of_the_first_schema_keeps_its_rows(first_schema: Ledger) -> No
 
     assert first_schema.schema_revision() == runner.HEAD
     rows = all_rows(first_schema)
+    assert [(it["metric"], it["total"]) for it in rows.pop("metric_sums")] == [
+        ("received", 1),
+        ("stored_bytes", 5_000_000_000),
+    ]
     expected = {"batches": BATCH, "uploads": UPLOAD, "essays": ESSAY, "waivers": WAIVER}
     for name, row in expected.items():
         (kept,) = rows.pop(name)

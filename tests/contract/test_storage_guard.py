@@ -15,7 +15,10 @@ from dagster._core.instance.methods.event_methods import EventMethods
 from dagster._core.instance.types import _EventListenerLogHandler
 from dagster._core.storage.event_log.base import EventLogStorage
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
+    SqliteEventLogStorage,
+    SqliteEventLogStorageWatchdog,
+)
 from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
 from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
@@ -29,6 +32,7 @@ from huleedu_dagster.domain.keys import sha256_hex
 RELIED_ON: dict[Callable[..., Any], str] = {
     SqlEventLogStorage._event_to_row: "93d47fbe7edc4f70",
     SqlEventLogStorage._store_asset_event: "fdb9340b9eef1c9b",
+    SqlEventLogStorage._has_asset_key_index_cols_on_connection: "8d359e6b6224b3fd",
     SqlEventLogStorage._get_asset_entry_values: "bb3b9df2c6c371fe",
     SqlEventLogStorage._store_asset_event_tags: "85d6f17ef04b926f",
     SqlEventLogStorage._tags_for_asset_event: "c5c3936a8de86826",
@@ -43,6 +47,9 @@ RELIED_ON: dict[Callable[..., Any], str] = {
     SqliteEventLogStorage.index_connection: "8caf95ebe806cabd",
     SqliteEventLogStorage.store_event: "f89aed40602438b9",
     SqliteEventLogStorage.has_table: "577d801c70b2a4a5",
+    SqliteEventLogStorage.watch: "a223e2f9cf3abda9",
+    SqliteEventLogStorageWatchdog.__init__: "5b69b9886efb95b7",
+    SqliteEventLogStorageWatchdog.on_modified: "c7dc16446530a177",
     SqliteEventLogStorage.wipe: "de02c63676e7d477",
     SqliteEventLogStorage.dispose: "df16dafbfa8427c1",
     SqliteRunStorage.connect: "d343abae6e9bea85",

@@ -1,7 +1,10 @@
 """Our own essay job under Dagster's multiprocess executor: each step a process with a sandbox."""
 
 import warnings
+from collections.abc import Iterator
+from pathlib import Path
 
+import pytest
 from dagster import (
     AssetSelection,
     DagsterEventType,
@@ -21,6 +24,7 @@ from tests.factory.nasty import crashing_pdf
 from tests.support import world_defs
 from tests.support.sandboxes import sandbox_processes, sandbox_processes_under, wait_until
 from tests.support.world import GOOD, World, range_tags
+from tests.support.worlds import world_on
 
 _JOB = "process_essays_apart"
 
@@ -39,6 +43,15 @@ def apart() -> Definitions:
         executor_def=multiprocess_executor,
     )
     return Definitions.merge(ours, Definitions(jobs=[job]))
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+def world(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[World]:
+    """An installation with Dagster's events on a kind of database."""
+    with world_on(request.param, tmp_path / "home", monkeypatch) as found:
+        yield found
 
 
 def test_the_essay_job_reads_in_a_process_of_its_own_and_leaves_no_sandbox(world: World) -> None:
@@ -61,6 +74,8 @@ def test_the_essay_job_reads_in_a_process_of_its_own_and_leaves_no_sandbox(world
         )
         assert begun.step_key == "essays"
 
+    cells = {"b1|e001", "b1|e002", "b1|e003"}
+    assert all(world.materialized(stage.value) == cells for stage in Stage)
     view = world.view("b1")
     assert (view.ready, view.rejected) == (2, 1)
     rejected = {it.essay_id: it.code for it in view.essays if it.outcome is EssayOutcome.REJECTED}

@@ -1,10 +1,15 @@
 """A run works on two essays at the same time."""
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
+import pytest
+from dagster import AssetMaterialization
+
+from huleedu_dagster.assets.emission import BatchEmission
 from huleedu_dagster.domain.completeness import BatchStatus
 from huleedu_dagster.domain.ids import ContentType
+from huleedu_dagster.pipeline.essays import EssayResult
 from huleedu_dagster.storage.port import BlobStore, BlobWriter
 from tests.dagster.test_acceptance import essays
 from tests.support import world_defs
@@ -68,3 +73,35 @@ def test_essays_are_shown_in_the_order_of_their_slots_whichever_ends_first(world
         and event.asset_key.to_user_string() == "raw_upload"
     ]
     assert shown == [f"b1|e00{number}" for number in range(1, 10)]
+
+
+def test_the_next_essays_are_worked_on_while_events_are_written_and_not_all_of_them(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = threading.Event()
+    read: list[str] = []
+    seen: list[int] = []
+    get, events = world.blobs.get, BatchEmission.events
+
+    def noted_get(key: str, sha256: str) -> bytes:
+        if key.startswith(ContentType.RAW_UPLOAD_BLOB.value):
+            read.append(key)
+            if len(read) == 2:
+                second.set()
+        return get(key, sha256)
+
+    def waiting_events(
+        emission: BatchEmission, results: Sequence[EssayResult]
+    ) -> Iterator[AssetMaterialization]:
+        assert second.wait(60), "nobody goes on with the second essay"
+        seen.append(len(read))
+        return events(emission, results)
+
+    monkeypatch.setattr("huleedu_dagster.assets.essays._WAVE", 1)
+    monkeypatch.setattr(world.blobs, "get", noted_get)
+    monkeypatch.setattr(BatchEmission, "events", waiting_events)
+    world.register("b1", expected=4)
+    world.hand_in("b1", essays(4))
+    world.settle()
+    assert world.view("b1").status is BatchStatus.READY
+    assert all(begun <= shown + 1 for shown, begun in enumerate(seen, start=1)), seen

@@ -18,8 +18,8 @@ from huleedu_dagster.pipeline.essays import EssayPipeline
 from huleedu_dagster.pipeline.lifecycle import change_settings, close, dead_letters, waive
 from tests.dagster.test_acceptance import check_of, essays
 from tests.dagster.test_backfills import backfill, ready_batch
-from tests.dagster.test_sensors import evaluate
 from tests.dagster.test_staleness import staleness
+from tests.support.evaluating import evaluate
 from tests.support.world import GOOD, World
 
 CELLS = [f"b1|e00{number}" for number in (1, 2, 3)]

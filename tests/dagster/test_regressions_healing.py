@@ -15,8 +15,8 @@ from huleedu_dagster.pipeline.lifecycle import change_settings, close, dead_lett
 from huleedu_dagster.pipeline.results import StoredResult
 from tests.dagster.test_acceptance import BATCH_ASSETS, ESSAY_ASSETS, essays
 from tests.dagster.test_backfills import LAUNCH, ready_batch
-from tests.dagster.test_sensors import evaluate
 from tests.dagster.test_staleness import staleness, status
+from tests.support.evaluating import evaluate
 from tests.support.world import World
 
 CELLS = [f"b1|e00{number}" for number in (1, 2, 3)]

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dagster import AssetKey, DagsterRunStatus, build_sensor_context
-from dagster._core.definitions.partitions.context import partition_loading_context
+from dagster import AssetKey, DagsterRunStatus
 from dagster._core.test_utils import create_run_for_test
 from dagster._daemon.sensor import MIN_INTERVAL_LOOP_TIME
 
@@ -20,26 +19,10 @@ from huleedu_dagster.reports.batch import write_batch_report
 from huleedu_dagster.settings import Settings
 from tests.dagster.test_acceptance import essays
 from tests.support import world_defs
+from tests.support.evaluating import evaluate
 from tests.support.world import GOOD, World
 
 CRASH = Path(__file__).parents[1] / "support" / "crash.py"
-
-
-def evaluate(world: World, name: str) -> list[str | None]:
-    """Run keys that a sensor asks for; nothing is launched and nothing is added."""
-    repository = world_defs.defs().get_repository_def()
-    with (
-        build_sensor_context(
-            instance=world.instance,
-            instance_ref=world.instance.get_ref(),
-            repository_def=repository,
-            sensor_name=name,
-            resources=world_defs.resources(),
-        ) as context,
-        partition_loading_context(dynamic_partitions_store=world.instance),
-    ):
-        data = repository.get_sensor_def(name).evaluate_tick(context)
-    return [it.run_key for it in data.run_requests or []]
 
 
 def test_the_upload_sensor_asks_for_the_same_run_until_the_work_is_done(world: World) -> None:

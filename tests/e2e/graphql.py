@@ -44,6 +44,14 @@ _RUNS = """query($tags: [ExecutionTag!]) {
   runsOrError(filter: {tags: $tags}) { ... on Runs { results { id status } } }
 }"""
 
+_TERMINATE = """mutation($id: String!, $policy: TerminateRunPolicy) {
+  terminateRun(runId: $id, terminatePolicy: $policy) {
+    __typename
+    ... on TerminateRunFailure { message }
+    ... on PythonError { message }
+  }
+}"""
+
 
 @dataclass(frozen=True, slots=True)
 class Backfill:
@@ -115,6 +123,12 @@ class Pages:
         wanted = [{"key": name.replace("__", "/"), "value": it} for name, it in tags.items()]
         found = self.ask(_RUNS, tags=wanted)["runsOrError"]["results"]
         return Counter(it["status"] for it in found)
+
+    def terminate(self, run_id: str, *, force: bool = False) -> str:
+        """Terminate a run; what kind of answer there is."""
+        policy = "MARK_AS_CANCELED_IMMEDIATELY" if force else "SAFE_TERMINATE"
+        found = self.ask(_TERMINATE, id=run_id, policy=policy)
+        return str(found["terminateRun"]["__typename"])
 
 
 def _key(asset: str) -> dict[str, list[str]]:

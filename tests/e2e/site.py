@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -89,15 +89,27 @@ class Up:
 
 
 class Site:
-    """A home folder; at most one `up` runs on it, and it is started only when it is needed."""
+    """A home folder; at most one `up` runs on it, and it is started only when it is needed.
 
-    def __init__(self, home: Path, samples: Path) -> None:
+    Args:
+        home: The folder.
+        samples: Files to hand in.
+        settings: What the environment says beside what is there.
+    """
+
+    def __init__(
+        self, home: Path, samples: Path, settings: Mapping[str, str] | None = None
+    ) -> None:
         self.home = home
         self.port, self.intake_port = free_port(), free_port()
         self.pages = Pages(f"http://127.0.0.1:{self.port}")
         self.running: Up | None = None
         self._samples = samples
-        self._ledger = Ledger(f"sqlite:///{home / 'ledger.db'}")
+        self.settings = settings or {}
+        self._ledger_file = home / "ledger.db"
+        self._ledger = Ledger(
+            self.settings.get("HULEEDU_LEDGER_URL", f"sqlite:///{self._ledger_file}")
+        )
 
     def serve(self, revision: str = "") -> Up:
         """The running `up` with this spelling revision; another one is ended first."""
@@ -117,6 +129,7 @@ class Site:
             "HULEEDU_SENSOR_INTERVAL_SECONDS": "1",
             "HULEEDU_INBOX_QUIET_SECONDS": "4",
             "HULEEDU_SPELLING_REVISION": revision,
+            **self.settings,
         }
         return subprocess.Popen(
             [
@@ -154,7 +167,7 @@ class Site:
 
     def view(self, batch_id: str) -> BatchView | None:
         """The batch in the ledger, `None` before it is registered."""
-        if not (self.home / "ledger.db").exists():
+        if self._ledger.url.startswith("sqlite") and not self._ledger_file.exists():
             return None
         with self._ledger.read() as tx:
             if tx.batches.find(batch_id) is None:

@@ -2,12 +2,15 @@
 
 import json
 import uuid
+from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from huleedu_dagster.domain.completeness import ClosedBy
 from huleedu_dagster.domain.outcomes import EssayOutcome
+from huleedu_dagster.reports.bag_check import check_bag
 from tests.intake.served import Served
 
 URL = "/v1/batches/register"
@@ -207,6 +210,36 @@ def test_what_is_stored_is_handed_out_as_downloads_without_rights(served: Served
         assert answer.headers["content-disposition"].startswith("attachment; ")
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert "sandbox" in answer.headers["content-security-policy"]
+
+
+def test_all_of_a_batch_is_one_download_that_an_archive_can_verify(
+    served: Served, tmp_path: Path
+) -> None:
+    client = served.teacher()
+    registered(client, expected_essay_count=2)
+    served.shop.receive("Ida/essay.txt")
+    served.shop.process_pending()
+    file = tmp_path / "bag.zip"
+    with client.stream("GET", "/v1/batches/class-a/bag.zip") as answer:
+        assert answer.headers["content-type"] == "application/zip"
+        assert answer.headers["content-disposition"].startswith('attachment; filename="class-a.zip')
+        assert "sandbox" in answer.headers["content-security-policy"]
+        file.write_bytes(b"".join(answer.iter_bytes()))
+    assert check_bag(file) == 10
+
+
+def test_a_bag_of_what_is_damaged_ends_early_and_is_no_zip(served: Served) -> None:
+    client = served.teacher()
+    registered(client)
+    served.shop.receive("Ida/essay.txt")
+    victim = served.shop.folder / "blobs" / served.shop.essay().upload.blob_key
+    victim.chmod(0o600)
+    victim.write_bytes(b"other")
+    with (
+        client.stream("GET", "/v1/batches/class-a/bag.zip") as answer,
+        pytest.raises(httpx.RemoteProtocolError, match="incomplete"),
+    ):
+        list(answer.iter_bytes())
 
 
 def test_a_result_that_is_not_there_yet_is_a_404(served: Served) -> None:

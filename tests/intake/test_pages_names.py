@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from huleedu_dagster.domain.file_names import shortened, visible
-from huleedu_dagster.intake.pages.marked import OtherTextError, pieces
 from huleedu_dagster.intake.pages.words import age, size
+from huleedu_dagster.pipeline.marked import OtherTextError, pieces
 
 SEEN = [
     "essay.docx",

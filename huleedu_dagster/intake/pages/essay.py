@@ -9,10 +9,10 @@ from huleedu_dagster.domain.outcomes import Code, EssayOutcome, Stage, explain
 from huleedu_dagster.intake.authority import services_of, visible_batch
 from huleedu_dagster.intake.batches import BatchId, EssayId, Reader
 from huleedu_dagster.intake.pages.batch import lineage_url
-from huleedu_dagster.intake.pages.marked import OtherTextError, Piece, pieces
 from huleedu_dagster.intake.pages.rendering import render_page
 from huleedu_dagster.intake.pages.route import page_router
 from huleedu_dagster.pipeline.essay_views import essay_view
+from huleedu_dagster.pipeline.marked import OtherTextError, Piece, pieces
 
 router = page_router()
 

@@ -66,8 +66,6 @@ CLOSED: Mapping[ClosedBy, str] = {
 }
 """Why a batch takes no more essays."""
 
-CONFIDENCES = {"certain": "Certain", "likely": "Likely", "unsure": "Unsure"}
-
 _STEPS = ((60, 1, "s"), (3_600, 60, "min"), (86_400, 3_600, "h"))
 _DAY_SECONDS = 86_400
 

@@ -4,8 +4,12 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-HEAD = "0003"
+HEAD = "0005"
 """The newest revision; a test holds it equal to what Alembic finds."""
+
+
+class UnknownRevisionError(Exception):
+    """A database is at a revision that this program does not know; the message is a sentence."""
 
 
 def current_revision(engine: sa.Engine) -> str | None:
@@ -23,12 +27,14 @@ def upgrade(engine: sa.Engine, revision: str = "head") -> None:
     Two processes may do this at once: the write lock lets one wait for the other.
 
     Raises:
+        UnknownRevisionError: It is at a revision of a newer version, or of another program.
         sqlalchemy.exc.SQLAlchemyError: The database cannot be reached or refuses.
     """
     if revision in ("head", HEAD) and current_revision(engine) == HEAD:
         return
     from alembic import command
     from alembic.config import Config
+    from alembic.util import CommandError
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
@@ -38,4 +44,10 @@ def upgrade(engine: sa.Engine, revision: str = "head") -> None:
             if connection.dialect.name == "postgresql":
                 connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7225193)")
             config.attributes["connection"] = connection
-            command.upgrade(config, revision)
+            try:
+                command.upgrade(config, revision)
+            except CommandError:
+                raise UnknownRevisionError(
+                    "the ledger's database is not this program's: it is Dagster's, or that of a "
+                    "newer huleedu_dagster; see HULEEDU_LEDGER_URL"
+                ) from None

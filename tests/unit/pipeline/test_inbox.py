@@ -11,6 +11,8 @@ import pytest
 from huleedu_dagster.domain.completeness import ClosedBy
 from huleedu_dagster.domain.registration import BatchSettings
 from huleedu_dagster.pipeline.inbox import Inbox, Sweep, misnamed
+from huleedu_dagster.pipeline.inbox_turns import Allowance
+from huleedu_dagster.pipeline.sources import walk
 from tests.support.boundary import refuse_listing
 from tests.support.ledger import all_rows, events
 from tests.support.workshop import GOOD, Workshop
@@ -296,6 +298,41 @@ def test_a_folder_that_is_still_copied_to_is_not_quiet(post: Post) -> None:
     assert post.sweep(limit=0) == Sweep(waiting=1)
     with post.shop.ledger.read() as tx:
         assert tx.batches.get("class-a").last_received_at == post.shop.clock.now
+
+
+def test_a_sweep_without_time_left_sees_every_folder_and_closes_none_that_waits(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for batch_id in ("class-a", "class-b"):
+        post.drop(f"{batch_id}/1.txt", b"1")
+    post.sweep()
+    for batch_id in ("class-a", "class-b"):
+        post.drop(f"{batch_id}/2.txt", b"2")
+    post.shop.clock.advance(60)
+    monkeypatch.setattr(Allowance, "is_late", True)
+    assert post.sweep() == Sweep(waiting=2)
+    for batch_id in ("class-a", "class-b"):
+        assert post.shop.facts(batch_id).batch.last_received_at == post.shop.clock.now
+
+
+def test_files_that_come_with_a_complete_file_during_the_look_are_not_left_out(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post.drop("class-a/a.txt", b"a")
+
+    def walked_and_dropped(folder: Path) -> list[Path]:
+        found = list(walk(folder))
+        post.drop("class-a/b.txt", b"b")
+        post.drop("class-a/.complete", b"")
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr("huleedu_dagster.pipeline.inbox.walk", walked_and_dropped)
+        post.sweep()
+    assert not post.is_closed()
+    assert post.sweep() == Sweep(taken=1)
+    assert post.is_closed()
+    assert post.paths() == ["a.txt", "b.txt"]
 
 
 def test_a_tick_takes_no_more_than_its_limit_over_all_batches(post: Post) -> None:

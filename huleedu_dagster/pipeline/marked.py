@@ -4,8 +4,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from huleedu_dagster.intake.pages.words import CONFIDENCES
 from huleedu_dagster.spelling.port import REASONS, Confidence, Reason
+
+_CONFIDENCES = {
+    Confidence.CERTAIN: "Certain",
+    Confidence.LIKELY: "Likely",
+    Confidence.UNSURE: "Unsure",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +82,7 @@ def _flag(number: int, correction: Mapping[str, Any]) -> Flag:
         number=number,
         suggestions=tuple(correction["suggestions"]),
         confidence=confidence,
-        said=CONFIDENCES[confidence],
+        said=_CONFIDENCES[confidence],
         reason=REASONS[Reason(correction["reason"])],
         applied=correction["applied"],
     )

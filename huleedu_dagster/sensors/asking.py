@@ -1,0 +1,30 @@
+"""What a sensor asks Dagster before it asks for runs: what is under way, what is known."""
+
+from collections.abc import Iterable, Sequence
+
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
+
+from huleedu_dagster.partitions import BATCH_DIMENSION
+from huleedu_dagster.sensors.tags import KIND_TAG, RunKind
+
+_UNFINISHED = (
+    DagsterRunStatus.QUEUED,
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+    DagsterRunStatus.CANCELING,
+)
+
+
+def unfinished_runs(instance: DagsterInstance, kind: RunKind) -> Sequence[DagsterRun]:
+    """Runs that sensors asked for and that are waiting or under way.
+
+    Runs that were stored and not launched are left out: nobody may ever launch them.
+    """
+    return instance.get_runs(RunsFilter(tags={KIND_TAG: kind.value}, statuses=list(_UNFINISHED)))
+
+
+def new_batches(instance: DagsterInstance, batch_ids: Iterable[str]) -> list[str]:
+    """Those of these batches that are no partitions yet, in order."""
+    wanted = sorted(set(batch_ids))
+    known = instance.get_existing_dynamic_partitions(BATCH_DIMENSION, wanted)
+    return [it for it in wanted if it not in known]

@@ -1,0 +1,107 @@
+"""Whoever runs sensors on a Dagster database of a real Postgres server is alone, on any machine."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from dagster._daemon.types import DaemonHeartbeat
+
+from huleedu_dagster.orchestration.home import DagsterHome, HomeInUseError
+from huleedu_dagster.settings import Settings
+from tests.support.postgres import postgres_database
+from tests.support.waiting import wait_for
+
+_BECOMES_A_DAEMON = """
+import os, sys
+from pathlib import Path
+from huleedu_dagster.orchestration.home import DagsterHome
+from huleedu_dagster.settings import Settings
+
+with DagsterHome(Settings(home=Path(sys.argv[1]))).exclusive("serve daemon", kept=True):
+    os.execv("/bin/sh", ["sh", "-c", "echo started; read line"])
+"""
+
+
+@pytest.fixture
+def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[DagsterHome]]:
+    """Homes of two machines with one Dagster database."""
+    with postgres_database(migrated=False) as url:
+        monkeypatch.setenv("HULEEDU_DAGSTER_DATABASE_URL", url)
+        found = [DagsterHome(Settings(home=tmp_path / name)) for name in ("one", "two")]
+        found[0].make_tables()
+        yield found
+
+
+@contextmanager
+def daemon(home: DagsterHome, age: float) -> Iterator[None]:
+    """A daemon's connection, with heartbeats so many seconds old."""
+    with home.instance() as instance:
+        beat = DaemonHeartbeat(time.time() - age, "SENSOR", "some-id", errors=[])
+        instance.add_daemon_heartbeat(beat)
+    engine = sa.create_engine(
+        home.settings.dagster_database_url,
+        connect_args={"application_name": "huleedu dagster daemon"},
+    )
+    with engine.connect():
+        yield
+    engine.dispose()
+
+
+def test_a_run_on_another_machine_is_in_the_way_until_it_ends(homes: list[DagsterHome]) -> None:
+    with (
+        homes[0].exclusive("run"),
+        pytest.raises(HomeInUseError, match="maybe of another machine, works on this installation"),
+        homes[1].exclusive("up"),
+    ):
+        pass
+    with homes[1].exclusive("up"):
+        pass
+
+
+def test_a_daemon_on_another_machine_is_in_the_way_until_it_ends(homes: list[DagsterHome]) -> None:
+    with daemon(homes[0], age=1):
+        for role in ("run", "serve daemon"):
+            with (
+                pytest.raises(HomeInUseError, match="a daemon, maybe of another machine,"),
+                homes[1].exclusive(role),
+            ):
+                pass
+    with homes[1].exclusive("run"):
+        pass
+
+
+def test_a_daemon_whose_machine_is_gone_is_in_nobodys_way(homes: list[DagsterHome]) -> None:
+    # The server may believe for hours that the connection is there.
+    with daemon(homes[0], age=100), homes[1].exclusive("run"):
+        pass
+
+
+def test_of_two_daemons_that_start_at_once_the_program_of_one_is_alone(
+    homes: list[DagsterHome],
+) -> None:
+    # Neither is connected yet nor has a heartbeat.
+    program = [sys.executable, "-c", _BECOMES_A_DAEMON, str(homes[0].settings.home)]
+    with subprocess.Popen(
+        program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "started\n"
+        with (
+            pytest.raises(HomeInUseError, match="or a daemon, maybe of another machine,"),
+            homes[1].exclusive("serve daemon"),
+        ):
+            pass
+        first.communicate("end\n", timeout=30)
+
+    def is_free() -> bool:
+        # The server hears of an end a moment later.
+        with suppress(HomeInUseError), homes[1].exclusive("serve daemon"):
+            return True
+        return False
+
+    wait_for(is_free, seconds=10)
