@@ -8,8 +8,11 @@ LOCK := requirements/constraints.txt
 ONLY ?=
 # By file: tests of a file share their servers.
 SPREAD := -n logical --maxprocesses 4 --dist loadfile
+HULEEDU_INTAKE_PORT ?= 8000
+HULEEDU_WEB_PORT ?= 3000
+HULEEDU_READ_ONLY_PORT ?= 3001
 
-.PHONY: setup demo up test test-all lint bench constraints schemas samples screenshots clean
+.PHONY: setup demo up test test-all lint bench constraints schemas samples screenshots smoke clean
 
 setup: $(STAMP)
 
@@ -56,6 +59,13 @@ samples: $(STAMP)
 
 screenshots: $(STAMP)
 	$(BIN)/python -m scripts.screenshots
+
+# Against what `docker compose up` started; a token is made in the intake's container and revoked.
+smoke:
+	$(PYTHON) scripts/smoke.py --intake http://127.0.0.1:$(HULEEDU_INTAKE_PORT) \
+		--dagster-url http://127.0.0.1:$(HULEEDU_WEB_PORT) \
+		--dagster-url http://127.0.0.1:$(HULEEDU_READ_ONLY_PORT) \
+		--huleedu "docker compose exec -T intake huleedu"
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

