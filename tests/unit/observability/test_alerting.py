@@ -1,0 +1,94 @@
+"""The evaluator that the tests of the alerts rest on: it can say yes, no, and that it is lost."""
+
+from typing import Any
+
+import pytest
+
+from tests.support.alerting import (
+    Rule,
+    Scrape,
+    UnknownExpressionError,
+    evaluate,
+    metric_names,
+    rules,
+    seconds_of,
+)
+
+
+def scrapes(name: str, *values: float | None, step: float = 60, **labels: str) -> list[Scrape]:
+    """One series, scraped every minute; `None` where it was not told."""
+    key = (name, tuple(sorted(labels.items())))
+    return [
+        Scrape(number * step, {("other", ()): 1.0} | ({} if it is None else {key: it}))
+        for number, it in enumerate(values)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("expression", "value", "holds"),
+    [
+        ("a > 1", 2, True),
+        ("a > 1", 1, False),
+        ("a >= 1", 1, True),
+        ("a < 0.5", 0.4, True),
+        ("a == 0", 0, True),
+        ("a != 0", 0, False),
+        ("a > 90", float("inf"), True),
+        ("a + a > 3", 2, True),
+        ("a / a < 0.1", 2, False),
+        ('a{k="v"} > 1', 2, True),
+        ('a{k="w"} > 1', 2, False),
+    ],
+)
+def test_an_expression_holds_as_in_promql(expression: str, value: float, holds: bool) -> None:
+    assert bool(evaluate(expression, scrapes("a", value, k="v"))) is holds
+
+
+@pytest.mark.parametrize(
+    ("values", "grown"),
+    [
+        ([0, 0, 1], 1.0),
+        ([5, 6, 1], 2.0),
+        ([None, None, 1], None),
+        ([3, 3, 3], 0.0),
+        ([0, 9, 9, 9], 0.0),
+    ],
+)
+def test_an_increase_is_seen_between_samples_only(
+    values: list[float | None], grown: float | None
+) -> None:
+    found = evaluate("increase(a[2m])", scrapes("a", *values))
+    assert list(found.values()) == ([] if grown is None else [grown])
+
+
+@pytest.mark.parametrize(
+    ("values", "fires"), [([2, 2, 2], True), ([2, 2], False), ([2, 0, 2], False)]
+)
+def test_a_rule_fires_when_it_held_all_the_time(values: list[float], fires: bool) -> None:
+    rule = Rule("A", "a > 1", 120, frozenset())
+    assert rule.fires(scrapes("a", *values)) is fires
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["b > 1", "rate(a[5m]) > 1", "a > b", "a > 1 or a < 0", 'a{k=~"v"} > 1', "a >", "§"],
+)
+def test_what_is_not_understood_is_an_error(expression: str) -> None:
+    with pytest.raises(UnknownExpressionError):
+        evaluate(expression, scrapes("a", 1, k="v"))
+
+
+def test_the_metrics_of_an_expression_are_found() -> None:
+    found = metric_names('sum by (le) (rate(a_bucket{stage="x"}[5m])) / b_total > 1')
+    assert found == {"a_bucket", "b_total"}
+
+
+def test_durations_are_read() -> None:
+    assert [seconds_of(it) for it in ("90s", "5m", "1h")] == [90, 300, 3_600]
+
+
+def test_every_rule_says_what_it_is_and_what_to_do() -> None:
+    found: list[Any] = rules()
+    names = {it.name for it in found}
+    assert len(names) == len(found) >= 5
+    assert all(it.consequences <= names for it in found)

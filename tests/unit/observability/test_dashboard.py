@@ -1,0 +1,122 @@
+"""What is delivered for monitoring: every metric that it names is one that is told."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from huleedu_dagster.observability.metrics import InstallationCollector, Metrics, Stopwatch
+from tests.support.alerting import metric_names, rules
+from tests.support.ledger import new_ledger
+
+ROOT = Path(__file__).parents[3]
+MONITORING = ROOT / "deploy" / "monitoring"
+DASHBOARD = json.loads((MONITORING / "grafana" / "huleedu.json").read_text())
+_OF_PROMETHEUS = {"up"}
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> dict[str, set[str]]:
+    """Labels of every sample that an installation tells, by its name."""
+    ledger = new_ledger(tmp_path / "ledger.db")
+    metrics = Metrics.of(InstallationCollector(ledger, tmp_path, lambda: 1.0))
+    Stopwatch(metrics).stop("GET", "/healthz", "200")
+    text, _ = metrics.told("")
+    ledger.close()
+    found: dict[str, set[str]] = {}
+    for family in text_string_to_metric_families(text.decode()):
+        for sample in family.samples:
+            found.setdefault(sample.name, set()).update(sample.labels)
+    return found
+
+
+def panels() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = DASHBOARD["panels"]
+    return found
+
+
+def targets() -> list[tuple[str, str]]:
+    """Every expression of the dashboard with how its series are named."""
+    return [(it["expr"], it["legendFormat"]) for panel in panels() for it in panel["targets"]]
+
+
+def test_every_metric_of_the_dashboard_is_told(told: dict[str, set[str]]) -> None:
+    asked = {name for expression, _ in targets() for name in metric_names(expression)}
+    assert len(asked) > 12
+    assert asked - told.keys() == set()
+
+
+def test_every_metric_of_the_rules_is_told(told: dict[str, set[str]]) -> None:
+    asked = {name for rule in rules() for name in metric_names(rule.expression)}
+    assert asked - told.keys() == _OF_PROMETHEUS
+
+
+def test_every_label_of_the_dashboard_is_one_of_its_metrics(told: dict[str, set[str]]) -> None:
+    for expression, legend in targets():
+        (name, *_) = sorted(metric_names(expression))
+        grouped = re.findall(r"\bby \(([^)]*)\)", expression)
+        labels = {it.strip() for group in grouped for it in group.split(",")}
+        labels |= set(re.findall(r"\{\{(\w+)\}\}", legend))
+        assert labels <= told[name], expression
+
+
+def test_the_metrics_that_were_asked_for_are_told(told: dict[str, set[str]]) -> None:
+    expected = {
+        "essay_validation_failed_total": {"error_code"},
+        "batch_completion_seconds_bucket": {"status", "le"},
+        "huleedu_queue_latency_seconds_bucket": {"stage", "le"},
+        "huleedu_stage_duration_seconds_bucket": {"stage", "le"},
+        "dlq_messages_total": set(),
+        "requests_total": {"method", "route", "status"},
+        "request_latency_seconds_bucket": {"method", "route", "le"},
+    }
+    assert {name: told[name] for name in expected} == expected
+
+
+def test_panels_have_titles_of_their_own_and_lie_beside_each_other() -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in panels():
+        place = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert place["x"] + place["w"] <= 24
+        assert not cells & taken, panel["title"]
+        taken |= cells
+    for name in ("title", "id"):
+        assert len({it[name] for it in panels()}) == len(panels())
+
+
+def test_the_dashboard_asks_the_data_source_that_is_delivered() -> None:
+    (source,) = yaml.safe_load((MONITORING / "grafana" / "datasources.yml").read_text())[
+        "datasources"
+    ]
+    assert {panel["datasource"]["uid"] for panel in panels()} == {source["uid"]}
+
+
+def test_every_metric_is_in_the_document(told: dict[str, set[str]]) -> None:
+    document = (ROOT / "docs" / "metrics.md").read_text()
+    families = {re.sub(r"_(bucket|sum|count)$", "", it) for it in told}
+    missing = {it for it in families if it not in document and not it.startswith("process_")}
+    assert missing == set()
+    assert {it.name for it in rules()} - set(re.findall(r"HuleEdu\w+", document)) == set()
+
+
+def test_nothing_is_registered_or_brought_by_an_import() -> None:
+    program = (
+        "import sys, huleedu_dagster.observability.metrics\n"
+        "from prometheus_client import REGISTRY, generate_latest\n"
+        "assert b'huleedu' not in generate_latest(REGISTRY)\n"
+        "assert b'requests_total' not in generate_latest(REGISTRY)\n"
+        "assert 'dagster' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
