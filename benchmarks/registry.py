@@ -7,7 +7,12 @@ from benchmarks import (
     intake,
     intake_latency,
     intake_memory,
+    partitions,
     pipeline,
+    pipeline_production,
+    queue,
+    resubmission,
+    run_memory,
     spelling,
 )
 from benchmarks.framework import Registry
@@ -15,6 +20,11 @@ from benchmarks.framework import Registry
 _MODULES = (
     bookkeeping,
     pipeline,
+    pipeline_production,
+    queue,
+    run_memory,
+    partitions,
+    resubmission,
     extraction,
     extraction_pdf,
     spelling,
