@@ -8,7 +8,7 @@ for the next ones; who sends them has no receipt before.
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,10 +16,10 @@ from types import TracebackType
 from typing import Self
 
 from huleedu_dagster.domain.events import EssayUploadFinishedV1
-from huleedu_dagster.domain.ids import essay_path, new_upload_id, raw_blob_key
+from huleedu_dagster.domain.ids import ContentType, essay_path, new_upload_id, raw_blob_key
 from huleedu_dagster.domain.keys import sha256_hex
 from huleedu_dagster.ledger.ledger import Ledger, Transaction
-from huleedu_dagster.ledger.records import Batch
+from huleedu_dagster.ledger.records import Batch, Upload
 from huleedu_dagster.pipeline.slots import Arrival, BatchSlots, Receipt, ReceiptStatus
 from huleedu_dagster.storage.port import BlobStore, BlobWriter
 
@@ -70,6 +70,7 @@ class Submission:
         self._lock = threading.RLock()
         self._waiting: list[Arrival] = []
         self._waiting_since = 0.0
+        self._stored: set[str] | None = None
 
     def __enter__(self) -> Self:
         """Begin; the ledger was asked already."""
@@ -155,7 +156,11 @@ class Submission:
     def _keep(self, upload: "FileUpload") -> None:
         writer = upload.writer
         with self._lock:
-            if self._still_latest(upload.path, writer.sha256):
+            known = self._still_latest(upload.path, writer.sha256)
+            if known is not None:
+                if not self._has_blob(known):
+                    writer.commit()
+                    self._restore(known, self._blobs.pieces(upload.blob_key, known.sha256))
                 return
             arrival = Arrival(
                 upload_id=upload.upload_id,
@@ -166,6 +171,8 @@ class Submission:
                 correlation_id=self._correlation_id,
             )
             writer.commit(secure=False)
+            if self._stored is not None:
+                self._stored.add(arrival.blob_key)
             if not self._waiting:
                 self._waiting_since = time.monotonic()
             self._waiting.append(arrival)
@@ -174,21 +181,42 @@ class Submission:
                 self.settle()
 
     def _is_unchanged(self, path: str, data: bytes) -> bool:
-        """Whether these are the latest bytes under this path; the store is not bothered then."""
+        """Whether these are the latest bytes under this path; nothing is written then."""
         with self._lock:
-            return path in self._known and self._still_latest(path, sha256_hex(data))
+            if path not in self._known:
+                return False
+            known = self._still_latest(path, sha256_hex(data))
+            if known is not None and not self._has_blob(known):
+                self._restore(known, [data])
+            return known is not None
 
-    def _still_latest(self, path: str, sha256: str) -> bool:
+    def _still_latest(self, path: str, sha256: str) -> Upload | None:
         if self._known.get(path) != sha256:
-            return False
+            return None
         # What waits may be a version of the same path, and another one may have come meanwhile.
         self.settle()
         with self._ledger.read() as tx:
             latest = tx.essays.latest_upload(self.batch.batch_id, path)
         if latest is None or latest.sha256 != sha256:
-            return False
+            return None
         self.receipts.append(Receipt.of(latest, ReceiptStatus.UNCHANGED))
-        return True
+        return latest
+
+    def _has_blob(self, upload: Upload) -> bool:
+        """Whether the store has the raw blob; asked once for all files, since each is dear."""
+        if self._stored is None:
+            prefix = f"{ContentType.RAW_UPLOAD_BLOB}/{self.batch.batch_id}"
+            self._stored = set(self._blobs.keys(prefix))
+        return upload.blob_key in self._stored
+
+    def _restore(self, upload: Upload, pieces: Iterable[bytes]) -> None:
+        """Store a raw blob that the store lost; the ledger knows it and nothing else changes."""
+        with self._blobs.writer(upload.blob_key) as writer:
+            for piece in pieces:
+                writer.write(piece)
+            writer.commit()
+        if self._stored is not None:
+            self._stored.add(upload.blob_key)
 
     def _secure(self) -> None:
         # Before the transaction: what waits for the disk must not keep other writers waiting.
@@ -260,7 +288,8 @@ class FileUpload:
         """Make the file durable; called once, after the last byte.
 
         Its place is given by `Submission.settle`, or before that with others that wait. Bytes that
-        are the latest under this path already are not kept a second time.
+        are the latest under this path already are not kept a second time, unless the store lost
+        them.
 
         Raises:
             OSError: The store failed; nothing is promised.

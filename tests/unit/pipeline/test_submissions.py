@@ -185,3 +185,30 @@ def test_known_files_are_no_news_while_another_request_is_under_way(shop: Worksh
         assert len(events(shop.ledger, "essay_upload")) == 1
         slow.receive("c.txt", GOOD)
     assert [it["expected_count"] for it in events(shop.ledger, "essay_upload")] == [1, 2]
+
+
+@pytest.mark.parametrize("pieces", [False, True], ids=["whole", "in pieces"])
+def test_a_raw_blob_that_the_store_lost_comes_back_with_the_same_file(
+    shop: Workshop, pieces: bool
+) -> None:
+    shop.register(expected=2)
+    with shop.intake.submission("class-a") as first:
+        for name in ("a.txt", "b.txt"):
+            first.receive(name, data_of(name))
+    before = all_rows(shop.ledger)
+    lost = first.receipts[0].upload_id
+    (key,) = [it for it in shop.blobs.keys("raw_upload_blob/class-a") if it.endswith(lost)]
+    (shop.folder / "blobs" / key).unlink()
+
+    with shop.intake.submission("class-a") as submission:
+        for name in ("a.txt", "b.txt"):
+            if pieces:
+                with submission.upload(name) as upload:
+                    upload.write(data_of(name))
+                    upload.keep()
+            else:
+                submission.receive(name, data_of(name))
+
+    assert [it.status for it in submission.receipts] == [ReceiptStatus.UNCHANGED] * 2
+    assert shop.blobs.get(key, first.receipts[0].sha256) == data_of("a.txt")
+    assert all_rows(shop.ledger) == before
