@@ -1,6 +1,7 @@
 """All settings of an installation, in one place: environment (`HULEEDU_…`), `.env`, defaults."""
 
 import os
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -9,6 +10,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from huleedu_dagster.domain.ids import MAX_SLOTS
 from huleedu_dagster.domain.registration import BatchSettings
+
+_DATABASE_URL = re.compile(
+    r"sqlite[+a-z]*:///.*|[a-z0-9+]+://(?:[^@/]*@)?[^@/]*(?:/[^@]*)?", re.DOTALL
+)
 
 
 def _user_cache() -> Path:
@@ -118,7 +123,7 @@ class Settings(BaseSettings):
     )
 
     home: Path = Field(default_factory=lambda: Path.home() / ".huleedu")
-    ledger_url: str = ""
+    ledger_url: str = Field(default="", repr=False)
     dagster_database_url: str = Field(default="", repr=False)
     dagster_storage: Literal["batched", "stock"] = "batched"
     ledger_connections: int = Field(default=10, ge=1)
@@ -205,6 +210,16 @@ class Settings(BaseSettings):
         if self.inbox_bucket and self.inbox_bucket == self.s3_bucket:
             raise ValueError("HULEEDU_INBOX_BUCKET is the bucket of the blobs; it needs its own")
         return self
+
+    @field_validator("ledger_url", "dagster_database_url")
+    @classmethod
+    def _passwords_are_encoded(cls, value: str) -> str:
+        # Else a part of the password would be taken for a host or a port, and be shown as one.
+        if value and _DATABASE_URL.fullmatch(value) is None:
+            raise ValueError(
+                "is no URL of a database; write `@`, `/` and `%` of a password as %40, %2F and %25"
+            )
+        return value
 
     @field_validator("home", "spelling_cache", "dictionaries", "word_list")
     @classmethod

@@ -1,0 +1,47 @@
+"""Settings that would do harm are refused, and no message shows a secret."""
+
+import pytest
+from pydantic import ValidationError
+
+from huleedu_dagster.settings import Settings
+
+NAMES = ("ledger_url", "dagster_database_url")
+PASSWORD = "top/secret@school"
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"postgresql://huleedu:{PASSWORD}@db:5432/huleedu",
+        "postgresql://huleedu:top@secret@db/huleedu",
+        "postgresql://huleedu:top/secret@db/huleedu",
+        "db:5432/huleedu",
+    ],
+)
+def test_a_database_url_that_would_show_a_part_of_its_password_is_refused(
+    name: str, url: str
+) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Settings.model_validate({name: url})
+    assert "%40" in str(refused.value)
+    assert "top" not in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "sqlite:////home/ida@school.example/ledger.db",
+        "postgresql://huleedu:top%2Fsecret%40school:x@db.school.example:5432/huleedu",
+        "postgresql+psycopg2://huleedu@db/huleedu?sslmode=require",
+        "postgresql://postgres:@/huleedu?host=/var/run/postgresql",
+        "postgresql://[::1]:5432/huleedu",
+    ],
+)
+def test_urls_of_databases_are_taken_and_not_shown(name: str, url: str) -> None:
+    settings = Settings.model_validate({name: url})
+    assert getattr(settings, name) == url
+    assert not url or url not in repr(settings)
