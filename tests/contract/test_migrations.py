@@ -3,6 +3,7 @@
 import multiprocessing
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from huleedu_dagster.ledger.tables import metadata
 from tests.contract.test_ledger import registration
 from tests.support.fakes import START
 from tests.support.ledger import all_rows, row_counts
+from tests.support.postgres import postgres_database
+from tests.support.waiting import wait_for
 
 BATCH = {
     "batch_id": "a",
@@ -186,3 +189,20 @@ def test_the_rows_of_the_first_schema_still_hold_on_to_each_other(first_schema: 
     first_schema.migrate()
     with pytest.raises(sa.exc.IntegrityError), first_schema.write() as tx:
         tx.connection.exec_driver_sql("DELETE FROM batches")
+
+
+def test_those_who_work_on_postgres_meanwhile_and_the_migration_are_no_deadlock() -> None:
+    waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation IS NOT NULL"
+    with postgres_database(migrated=False) as url:
+        ledger = Ledger(url)
+        runner.upgrade(ledger._engine, "0003")
+        with ThreadPoolExecutor(1) as pool, ledger._engine.connect() as reader:
+            with reader.begin():
+                reader.exec_driver_sql("SELECT 1 FROM essays").all()
+                migrated = pool.submit(ledger.migrate)
+                wait_for(lambda: bool(reader.exec_driver_sql(waiting).all()), 10)
+                # The other way round than the migration, which has these by now.
+                reader.exec_driver_sql("SELECT 1 FROM batches").all()
+            migrated.result(60)
+        assert ledger.schema_revision() == runner.HEAD
+        ledger.close()

@@ -1,8 +1,16 @@
 """Runs the migrations; Alembic is imported only when there is something to do."""
 
+import time
 from pathlib import Path
 
 import sqlalchemy as sa
+
+from huleedu_dagster.ledger.tables import metadata
+
+_LOCK_MS = 300
+"""Less than the second after which Postgres looks for a deadlock and ends somebody's work."""
+_LOCK_SECONDS = 30.0
+_PAUSE_SECONDS = 0.1
 
 HEAD = "0005"
 """The newest revision; a test holds it equal to what Alembic finds."""
@@ -24,7 +32,8 @@ def current_revision(engine: sa.Engine) -> str | None:
 def upgrade(engine: sa.Engine, revision: str = "head") -> None:
     """Bring a database up to a revision; harmless when it is there.
 
-    Two processes may do this at once: the write lock lets one wait for the other.
+    Two processes may do this at once: the write lock lets one wait for the other. Others may be at
+    work meanwhile: they wait, and what they hold is waited for.
 
     Raises:
         UnknownRevisionError: It is at a revision of a newer version, or of another program.
@@ -43,6 +52,7 @@ def upgrade(engine: sa.Engine, revision: str = "head") -> None:
         with connection.begin():
             if connection.dialect.name == "postgresql":
                 connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7225193)")
+                _lock_tables(connection)
             config.attributes["connection"] = connection
             try:
                 command.upgrade(config, revision)
@@ -51,3 +61,23 @@ def upgrade(engine: sa.Engine, revision: str = "head") -> None:
                     "the ledger's database is not this program's: it is Dagster's, or that of a "
                     "newer huleedu_dagster; see HULEEDU_LEDGER_URL"
                 ) from None
+
+
+def _lock_tables(connection: sa.Connection) -> None:
+    """Have all tables for oneself before one is changed.
+
+    Whoever is at work may hold one of them and want another. Tried for a moment at a time, so that
+    it is the migration that gives way.
+    """
+    there = sorted(set(sa.inspect(connection).get_table_names()) & set(metadata.tables))
+    until = time.monotonic() + _LOCK_SECONDS
+    while there:
+        try:
+            with connection.begin_nested():
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = {_LOCK_MS}")
+                connection.exec_driver_sql(f"LOCK TABLE {', '.join(there)}")
+            return
+        except sa.exc.OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(_PAUSE_SECONDS)
