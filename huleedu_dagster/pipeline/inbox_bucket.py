@@ -19,6 +19,7 @@ from huleedu_dagster.pipeline.inbox_turns import Allowance
 from huleedu_dagster.pipeline.intake import Intake
 from huleedu_dagster.pipeline.sources import (
     MAX_ZIP_BYTES,
+    BusyFileError,
     Source,
     UnreadableFileError,
     archive_members,
@@ -27,6 +28,7 @@ from huleedu_dagster.pipeline.sources import (
 from huleedu_dagster.settings import Settings
 from huleedu_dagster.storage.inbox_bucket import (
     PIECE_BYTES,
+    BusyObjectError,
     InboxBucket,
     InboxObject,
     UnreadableObjectError,
@@ -153,6 +155,8 @@ class _Object:
         try:
             with self.bucket.opened(self.listed.name, most) as stream:
                 yield stream
+        except BusyObjectError:
+            raise BusyFileError("an object cannot be read for the moment") from None
         except UnreadableObjectError:
             raise UnreadableFileError("an object cannot be read") from None
 

@@ -16,7 +16,12 @@ from huleedu_dagster.pipeline.inbox_places import COMPLETE_FILE, InboxFile, Plac
 from huleedu_dagster.pipeline.inbox_turns import Allowance, turn
 from huleedu_dagster.pipeline.intake import Intake, Submission
 from huleedu_dagster.pipeline.lifecycle import close, register
-from huleedu_dagster.pipeline.sources import DamagedFileError, Source, UnreadableFileError
+from huleedu_dagster.pipeline.sources import (
+    BusyFileError,
+    DamagedFileError,
+    Source,
+    UnreadableFileError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +30,7 @@ class Sweep:
 
     Attributes:
         taken: Files taken in.
-        waiting: Files still changing, or left for the next look.
+        waiting: Files still changing, not to be had for the moment, or left for the next look.
         unreadable: Files that cannot be read, are too large or have a path that no essay can
             have, and folders that cannot be listed; all stay where they are.
         misnamed: Folders whose name is not a batch id, and files outside any folder.
@@ -50,7 +55,7 @@ class _Fate(Enum):
     """What became of one source."""
 
     TAKEN = "taken"
-    CHANGED = "changed"
+    WAITS = "waits"
     UNREADABLE = "unreadable"
     # Until the file or the limit changes.
     GIVEN_UP = "given up"
@@ -172,9 +177,11 @@ class Sweeper:
             with file.sources(self.max_bytes) as sources:
                 for source in sources:
                     fate = self._hand_in(submission, source, lambda: file.signature() == signature)
-                    if fate is _Fate.CHANGED:
+                    if fate is _Fate.WAITS:
                         return Sweep(waiting=1), None
                     bad += [fate] if fate is not _Fate.TAKEN else []
+        except BusyFileError:
+            return Sweep(waiting=1), None
         except UnreadableFileError:
             return Sweep(unreadable=1), None
         if not bad:
@@ -198,9 +205,11 @@ class Sweeper:
                         return fate
             except DamagedFileError:
                 fate = _Fate.GIVEN_UP
+            except BusyFileError:
+                return _Fate.WAITS
             except UnreadableFileError:
                 fate = _Fate.UNREADABLE
-        return fate if is_the_same() else _Fate.CHANGED
+        return fate if is_the_same() else _Fate.WAITS
 
     def _given_up(self, signature: str) -> str:
         # With another limit it may be taken in.

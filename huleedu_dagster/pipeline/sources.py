@@ -25,6 +25,10 @@ class UnreadableFileError(Exception):
     """A file of the sender's cannot be read; it was left where it is."""
 
 
+class BusyFileError(UnreadableFileError):
+    """It cannot be read for the moment."""
+
+
 class DamagedFileError(UnreadableFileError):
     """Its bytes can be had and are no good; reading them again would end in the same way."""
 

@@ -34,6 +34,10 @@ class UnreadableObjectError(Exception):
     """The server has an object and does not give it; others it may well give."""
 
 
+class BusyObjectError(UnreadableObjectError):
+    """The server does not give an object for the moment."""
+
+
 @dataclass(frozen=True, slots=True)
 class InboxObject:
     """One object as the server lists it.
@@ -129,6 +133,7 @@ class InboxBucket:
 
         Raises:
             UnreadableObjectError: The server refuses or has lost it, or it is larger.
+            BusyObjectError: The server does not give it for the moment.
             OSError: The server does not answer, or there is no room for it here.
         """
         self._spool.mkdir(parents=True, exist_ok=True)
@@ -169,10 +174,13 @@ class InboxBucket:
                 self._ask(fetch)
             except (MaxRetryError, HTTPTimeoutError):
                 raise
-            except (MinioException, HTTPError, ValueError):
+            except (MinioException, HTTPError, ValueError) as error:
                 # The server is there. One object that it cannot give, or that has a name for which
                 # the SDK has no address, must not keep all others out.
-                raise UnreadableObjectError("the S3 server does not give an object") from None
+                busy = isinstance(error, HTTPError)
+                busy |= isinstance(error, MinioException) and passes(error)
+                kind = BusyObjectError if busy else UnreadableObjectError
+                raise kind("the S3 server does not give an object") from None
 
     def _ask(self, call: Callable[[], _Value]) -> _Value:
         """What `call` gives; it is called again after what may go well the next time."""

@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from minio.error import S3Error
+from urllib3 import HTTPResponse
 
 from huleedu_dagster.domain.completeness import ClosedBy
 from huleedu_dagster.domain.registration import BatchSettings
@@ -16,6 +18,7 @@ from huleedu_dagster.pipeline.inbox_sweep import Sweep
 from huleedu_dagster.pipeline.inbox_turns import Allowance
 from huleedu_dagster.storage.inbox_bucket import InboxBucket
 from huleedu_dagster.storage.s3 import S3Options
+from huleedu_dagster.storage.s3_client import S3Client
 from tests.support.between import Between, Fault, dropped
 from tests.support.dropping import drop, drop_all, inbox_bucket, names_in, take_out
 from tests.support.ledger import all_rows, events
@@ -311,6 +314,27 @@ def test_an_object_that_is_gone_by_then_keeps_no_other_out(
         assert post.sweep() == Sweep(taken=1, unreadable=1)
     assert post.sweep() == Sweep()
     assert post.paths() == ["b.txt"]
+
+
+def test_a_batch_is_not_closed_without_an_object_that_the_server_gives_a_moment_later(
+    post: Drop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop_all(post.options, ["class-a/a.txt", "class-a/b.txt", "class-a/.complete"])
+    get = S3Client.get_object
+
+    def busy(client: S3Client, bucket: str, name: str) -> object:
+        if name == "class-a/b.txt":
+            answer = HTTPResponse(status=503)
+            raise S3Error(answer, "SlowDown", "busy", name, "", "", bucket, name)
+        return get(client, bucket, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(S3Client, "get_object", busy)
+        assert post.sweep() == Sweep(taken=1, waiting=1)
+    assert not post.is_closed()
+    assert post.sweep() == Sweep(taken=1)
+    assert post.is_closed()
+    assert post.paths() == ["a.txt", "b.txt"]
 
 
 def test_a_store_that_fails_leaves_the_object_for_the_next_sweep(post: Drop) -> None:
