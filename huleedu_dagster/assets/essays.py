@@ -274,8 +274,11 @@ def _record(
 
 def _let_go(error: BaseException) -> None:
     """Clear the variables of the calls that an error came through: bytes and text are in them."""
+    seen: set[int] = set()
     found: BaseException | None = error
-    while found is not None:
+    # An error may be its own cause.
+    while found is not None and id(found) not in seen:
+        seen.add(id(found))
         clear_frames(found.__traceback__)
         found = found.__cause__ or found.__context__
 

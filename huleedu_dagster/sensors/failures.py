@@ -97,6 +97,8 @@ def _count(instance: DagsterInstance, ledger: Ledger, run: DagsterRun, max_attem
 
 def _ask_again(tx: Transaction, batch_id: str, slots: list[str]) -> None:
     """Let a run emit again what is done; dead letters stay as they are."""
+    # As whoever else changes several essays: one after the other.
+    tx.batches.get(batch_id, lock=True)
     dead = {letter.slot for letter in tx.failures.open_letters(batch_id)}
     for slot in slots:
         if slot == BATCH_LEVEL:
