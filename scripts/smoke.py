@@ -279,11 +279,17 @@ def token(huleedu: str | None) -> Iterator[str]:
     scopes = [word for it in ("register", "upload", "read") for word in ("--scope", it)]
     name = f"smoke {secrets.token_hex(6)}"
     made = _run([*shlex.split(huleedu), "tokens", "create", "--json", "--name", name, *scopes])
-    created = json.loads(made)
     try:
-        yield str(created["token"])
+        created = json.loads(made)
+        value, token_id = str(created["token"]), str(created["token_id"])
+    except (ValueError, KeyError, TypeError):
+        # What it printed may hold a token.
+        found = "`huleedu tokens create --json` printed no token as JSON; look at --huleedu"
+        raise SmokeError(found) from None
+    try:
+        yield value
     finally:
-        _run([*shlex.split(huleedu), "tokens", "revoke", created["token_id"]])
+        _run([*shlex.split(huleedu), "tokens", "revoke", token_id])
 
 
 def _run(command: Sequence[str]) -> str:

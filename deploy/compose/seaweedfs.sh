@@ -85,5 +85,34 @@ JSON
 WEED_JWT_FILER_SIGNING_KEY="$(od -A n -N 32 -t x1 /dev/urandom | tr -d ' \n')"
 export WEED_JWT_FILER_SIGNING_KEY
 
+# A put answers when the blob is on the disk (docs/storage.md). The server keeps this among its data
+# and takes it only while it runs: its health check looks for the mark that is left here.
+mark="$config.synced"
+rm -f "$mark"
+master=9333 master_grpc=19333 filer=8888 filer_grpc=18888
+for option in "$@"; do
+    case "$option" in
+    -master.port=*) master="${option#*=}" ;;
+    -master.port.grpc=*) master_grpc="${option#*=}" ;;
+    -filer.port=*) filer="${option#*=}" ;;
+    -filer.port.grpc=*) filer_grpc="${option#*=}" ;;
+    esac
+done
+sync_blobs() {
+    # `$$` is the server, once it is started: nothing goes on after its end.
+    while sleep 1 && [ -e "/proc/$$/exe" ]; do
+        if echo "fs.configure -locationPrefix=/buckets/ -fsync=true -apply" |
+            timeout 10 weed shell "-master=127.0.0.1:$master.$master_grpc" \
+                "-filer=127.0.0.1:$filer.$filer_grpc" >"$mark.new" 2>&1 &&
+            grep -q '"fsync": *true' "$mark.new"; then
+            mv "$mark.new" "$mark"
+            return
+        fi
+    done
+    echo "the S3 server was not told to write to the disk: $(tail -n 1 "$mark.new" 2>&1)" >&2
+}
+# From a shell that ends at once: the container's first process takes it over, not the server.
+(sync_blobs &)
+
 # The log goes to the container's, and not into files of its own.
 exec weed -logtostderr=true "$@" "-s3.config=$config"

@@ -15,12 +15,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from huleedu_dagster.ledger.connections import connection_name
 from huleedu_dagster.orchestration.databases import single_connection, unusable
-from huleedu_dagster.orchestration.probes import HEARTBEAT_SECONDS, heartbeats_on
+from huleedu_dagster.orchestration.probes import HEARTBEAT_SECONDS, WORKING_LOCK, heartbeats_on
 from huleedu_dagster.settings import Settings
 
 DAEMON = "daemon"
-_WORKING_LOCK = 0x6875_6C67
-"""Key of the advisory lock of `up`, of `run` and of the daemon."""
 # Of a machine without power the server would believe for two hours that it has the lock.
 _NOTICE_THE_END = (
     "SELECT set_config('tcp_keepalives_idle', '30', false), "
@@ -65,7 +63,7 @@ def alone(settings: Settings, *, kept: bool = False) -> Iterator[str | None]:
 
 
 def _other(connection: sa.Connection) -> str | None:
-    if not connection.execute(sa.select(sa.func.pg_try_advisory_lock(_WORKING_LOCK))).scalar():
+    if not connection.execute(sa.select(sa.func.pg_try_advisory_lock(WORKING_LOCK))).scalar():
         return "`huleedu up`, `huleedu run` or a daemon, maybe of another machine,"
     return "a daemon, maybe of another machine," if _has_daemon(connection) else None
 

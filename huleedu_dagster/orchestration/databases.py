@@ -17,10 +17,19 @@ from huleedu_dagster.ledger.connections import connection_name
 from huleedu_dagster.settings import Settings
 
 if TYPE_CHECKING:
+    from alembic.config import Config
     from dagster import DagsterInstance
 
-DAGSTER_TABLES = frozenset({"runs", "event_logs", "jobs"})
-"""One table of each of Dagster's storages, the first that it makes."""
+# fmt: off
+DAGSTER_TABLES = frozenset({
+    "asset_check_executions", "asset_daemon_asset_evaluations", "asset_event_tags", "asset_keys",
+    "backfill_tags", "bulk_actions", "concurrency_limits", "concurrency_slots",
+    "daemon_heartbeats", "dynamic_partitions", "event_logs", "instance_info", "instigators",
+    "job_ticks", "jobs", "kvs", "pending_steps", "run_tags", "runs", "secondary_indexes",
+    "snapshots",
+})
+# fmt: on
+"""The tables of Dagster's three storages: by name, since to ask Dagster is to import it."""
 LEDGER_TABLES = frozenset({"batches", "stage_outcomes", "outbox"})
 _VERSION_TABLE = "alembic_version"
 _MAKING_LOCK = 0x6875_6C66
@@ -87,11 +96,11 @@ def check_content(settings: Settings) -> None:
 
 
 def make_tables(settings: Settings, make: Callable[[], "DagsterInstance"]) -> bool:
-    """Make Dagster's tables where they are missing; one process at a time.
+    """Make Dagster's tables where one is missing; one process at a time.
 
     Args:
         settings: The installation.
-        make: Opens an instance whose storage makes what is missing.
+        make: Opens an instance on them; its storages make nothing.
 
     Returns:
         Whether something was missing.
@@ -105,11 +114,65 @@ def make_tables(settings: Settings, make: Callable[[], "DagsterInstance"]) -> bo
         if _are_there(connection):
             return False
         check_content(settings)
-        connection.execute(sa.select(sa.func.pg_advisory_lock(_MAKING_LOCK)))
+        _take_lock(connection)
         if _are_there(connection):
             return False
-        make().dispose()
+        _make(connection, make)
         return True
+
+
+def _make(connection: sa.Connection, make: Callable[[], "DagsterInstance"]) -> None:
+    """Make what is missing, whatever is there already.
+
+    Dagster itself looks at one table of each storage, and makes none of the others if it is there.
+    """
+    from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata
+    from dagster._core.storage.runs.schema import RunStorageSqlMetadata
+    from dagster._core.storage.schedules.schema import ScheduleStorageSqlMetadata
+    from dagster._core.storage.sql import stamp_alembic_rev
+
+    storages = (RunStorageSqlMetadata, SqlEventLogStorageMetadata, ScheduleStorageSqlMetadata)
+    for tables in storages:
+        tables.create_all(connection)
+    stamped = _is_stamped(connection)
+    instance = make()
+    try:
+        if stamped:
+            # Maybe an older Dagster's, whose other tables lack columns.
+            instance.upgrade()
+        # As Dagster does it after making tables: what is new needs no migration of its rows.
+        instance.run_storage.migrate()
+        instance.run_storage.optimize()
+        instance.event_log_storage.reindex_events()
+        instance.event_log_storage.reindex_assets()
+        if instance.schedule_storage:
+            instance.schedule_storage.migrate()
+            instance.schedule_storage.optimize()
+    finally:
+        instance.dispose()
+    # At last: whoever is killed before leaves them incomplete for all who look.
+    if not stamped:
+        stamp_alembic_rev(_alembic(), connection)
+
+
+@contextmanager
+def making(settings: Settings) -> Iterator[None]:
+    """Be the only process that makes or migrates Dagster's tables on Postgres, in the block.
+
+    Raises:
+        DatabaseError: The database cannot be reached.
+    """
+    if not settings.dagster_database_url:
+        yield
+        return
+    with connected(settings.dagster_database_url, "Dagster's database") as connection:
+        _take_lock(connection)
+        yield
+
+
+def _take_lock(connection: sa.Connection) -> None:
+    """Wait for those who make or migrate tables; the lock ends with the connection."""
+    connection.execute(sa.select(sa.func.pg_advisory_lock(_MAKING_LOCK)))
 
 
 def check_ready(settings: Settings) -> None:
@@ -139,7 +202,7 @@ def check_ready(settings: Settings) -> None:
 
 
 def has_dagster_tables(settings: Settings) -> bool:
-    """Whether Dagster's tables are there.
+    """Whether Dagster's tables are there, all of them.
 
     Raises:
         SharedDatabaseError: The database holds the ledger's tables.
@@ -158,15 +221,19 @@ def dagster_revisions(settings: Settings) -> tuple[str | None, str | None]:
         DatabaseError: The database cannot be reached.
     """
     from dagster._core.storage.sql import check_alembic_revision
-    from dagster_postgres import run_storage
-    from dagster_postgres.utils import pg_alembic_config
 
-    config = pg_alembic_config(str(run_storage.__file__))
     with connected(settings.dagster_database_url, "Dagster's database") as connection:
         if not _are_there(connection):
             return None, None
-        found, newest = check_alembic_revision(config, connection)
+        found, newest = check_alembic_revision(_alembic(), connection)
     return found, str(newest)
+
+
+def _alembic() -> "Config":
+    from dagster_postgres import run_storage
+    from dagster_postgres.utils import pg_alembic_config
+
+    return pg_alembic_config(str(run_storage.__file__))
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +271,15 @@ def connections(url: str) -> Connections:
 def _are_there(connection: sa.Connection) -> bool:
     found = _tables(connection)
     _refuse_others(found)
-    return found >= DAGSTER_TABLES
+    return found >= DAGSTER_TABLES and _is_stamped(connection)
+
+
+def _is_stamped(connection: sa.Connection) -> bool:
+    """Whether the tables have a version."""
+    if _VERSION_TABLE not in _tables(connection):
+        return False
+    query = f"SELECT count(*) FROM {_VERSION_TABLE}"  # noqa: S608 - a name of our own
+    return bool(connection.exec_driver_sql(query).scalar_one())
 
 
 def _refuse_others(found: frozenset[str]) -> None:

@@ -110,7 +110,7 @@ class DagsterHome:
         self.settings.make_home()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.settings.inbox_folder.mkdir(parents=True, exist_ok=True)
-        storage = {"storage": {"custom": self._storage(make_tables=False)}}
+        storage = {"storage": {"custom": self._storage()}}
         # One at a time: a file and the mark of who wrote it belong together.
         with (self.folder / _CONFIG_LOCK).open("a") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
@@ -141,7 +141,7 @@ class DagsterHome:
 
         return _merged(found, launcher_config(self.settings))
 
-    def _storage(self, *, make_tables: bool) -> dict[str, Any]:
+    def _storage(self) -> dict[str, Any]:
         batched = self.settings.dagster_storage == "batched"
         url = self.settings.dagster_database_url
         if not url:
@@ -152,7 +152,8 @@ class DagsterHome:
         in_environment = os.environ.get(_DATABASE_URL) == url
         config: dict[str, Any] = {
             "postgres_url": {"env": _DATABASE_URL} if in_environment else url,
-            "should_autocreate_tables": make_tables,
+            # `make_tables` does, under a lock.
+            "should_autocreate_tables": False,
         }
         if batched:
             config["connections"] = self.settings.dagster_connections
@@ -183,7 +184,7 @@ class DagsterHome:
             return False
         from huleedu_dagster.orchestration.databases import make_tables
 
-        storage = {"storage": {"custom": self._storage(make_tables=True)}}
+        storage = {"storage": {"custom": self._storage()}}
         return make_tables(self.settings, lambda: self._open(storage))
 
     def _open(self, overrides: dict[str, Any] | None = None) -> "DagsterInstance":

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 HEARTBEAT_SECONDS = 90
 """Age in seconds at which a heartbeat is too old; Dagster writes one every 30 s."""
+WORKING_LOCK = 0x6875_6C67
+"""Key of the advisory lock on Dagster's database of `up`, of `run` and of the daemon."""
 WATCHED_DAEMONS = ("SENSOR", "SCHEDULER", "BACKFILL", "QUEUED_RUN_COORDINATOR", "MONITORING")
 _TIMEOUT_SECONDS = 5.0
 _LIST_REPOSITORIES = "/api.DagsterApi/ListRepositories"
@@ -79,27 +81,35 @@ def daemon(settings: Settings) -> str:
         What is well.
 
     Raises:
-        UnhealthyError: One is too old or missing, or the database cannot be asked.
+        UnhealthyError: One is missing, too old, from before the daemon's start or from a time that
+            is to come, or the database cannot be asked.
     """
-    beats = _heartbeats(settings)
-    missing = [it for it in WATCHED_DAEMONS if it not in beats]
+    beats, since = _heartbeats(settings)
+    # Those of the daemon that was there before say nothing of this one.
+    missing = [it for it in WATCHED_DAEMONS if beats.get(it, -math.inf) < since]
     if missing:
         raise UnhealthyError(f"the daemon has no heartbeat yet ({', '.join(missing)})")
-    age = time.time() - min(beats[it] for it in WATCHED_DAEMONS)
-    if age > HEARTBEAT_SECONDS:
-        raise UnhealthyError(f"the daemon's last heartbeat was {age:.0f} s ago")
-    return f"the daemon's last heartbeat was {max(age, 0):.0f} s ago"
+    ages = [time.time() - beats[it] for it in WATCHED_DAEMONS]
+    if min(ages) < -HEARTBEAT_SECONDS:
+        raise UnhealthyError(
+            f"the daemon's last heartbeat is {-min(ages):.0f} s ahead of this clock; set the clocks"
+        )
+    if max(ages) > HEARTBEAT_SECONDS:
+        raise UnhealthyError(f"the daemon's last heartbeat was {max(ages):.0f} s ago")
+    return f"the daemon's last heartbeat was {max(*ages, 0):.0f} s ago"
 
 
 def heartbeat_age(settings: Settings) -> float:
-    """Age of the oldest of the heartbeats that are watched, seconds; infinite if one is missing.
+    """Age of the oldest of the heartbeats that are watched, seconds.
+
+    Infinite if one is missing, or so far ahead of this clock that its age cannot be known.
 
     Raises:
         UnhealthyError: The database cannot be asked.
     """
-    beats = _heartbeats(settings)
-    oldest = min(beats.get(it, -math.inf) for it in WATCHED_DAEMONS)
-    return max(time.time() - oldest, 0.0)
+    beats, _ = _heartbeats(settings)
+    ages = [time.time() - beats.get(it, -math.inf) for it in WATCHED_DAEMONS]
+    return math.inf if min(ages) < -HEARTBEAT_SECONDS else max(*ages, 0.0)
 
 
 def intake(host: str, port: int) -> str:
@@ -158,7 +168,8 @@ def worker(settings: Settings) -> str:
     return "the worker answers"
 
 
-def _heartbeats(settings: Settings) -> dict[str, float]:
+def _heartbeats(settings: Settings) -> tuple[dict[str, float], float]:
+    """The last heartbeats, and since when the daemon is there, if that can be known."""
     import sqlalchemy as sa
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -172,7 +183,7 @@ def _heartbeats(settings: Settings) -> dict[str, float]:
     engine = sa.create_engine(url, poolclass=sa.pool.NullPool, connect_args=options)
     try:
         with engine.connect() as connection:
-            return heartbeats_on(connection)
+            return heartbeats_on(connection), _working_since(connection)
     except SQLAlchemyError as error:
         raise UnhealthyError("Dagster's database cannot be asked for heartbeats") from error
 
@@ -186,3 +197,21 @@ def heartbeats_on(connection: "sa.Connection") -> dict[str, float]:
     # Not the column with the time: it is in the time zone of whatever session wrote it.
     rows = connection.exec_driver_sql("SELECT daemon_type, body FROM daemon_heartbeats").all()
     return {str(kind): float(json.loads(body)["timestamp"]) for kind, body in rows}
+
+
+def _working_since(connection: "sa.Connection") -> float:
+    """When whoever runs sensors took the lock, in seconds since 1970; 0 if nobody has it.
+
+    Who has it took it before the first heartbeat. The daemon of Dagster's chart takes none.
+    """
+    if connection.dialect.name != "postgresql":
+        return 0.0
+    import sqlalchemy as sa
+
+    query = sa.text(
+        "SELECT extract(epoch FROM max(backend_start)) FROM pg_stat_activity JOIN pg_locks "
+        "USING (pid) WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND classid = 0 "
+        "AND objid = :key "
+        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    return float(connection.execute(query, {"key": WORKING_LOCK}).scalar() or 0)

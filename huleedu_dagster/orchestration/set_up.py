@@ -17,6 +17,7 @@ from huleedu_dagster.orchestration.databases import (
     check_content,
     check_names,
     explained,
+    making,
 )
 from huleedu_dagster.orchestration.home import DagsterHome
 from huleedu_dagster.settings import Settings
@@ -86,7 +87,8 @@ class SetUp:
     def _dagster(self) -> None:
         home = DagsterHome(self.settings)
         made = home.make_tables()
-        with home.instance() as instance:
+        # One process at a time, and each looks anew: two migrations at once spoil the tables.
+        with home.instance() as instance, making(self.settings):
             migrated = _upgrade(instance)
         how = "made" if made else "migrated" if migrated else "there already"
         self.tell(f"Dagster's tables: {how}")

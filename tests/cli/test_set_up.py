@@ -7,9 +7,13 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import sqlalchemy as sa
+from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata
+from dagster._core.storage.runs.schema import RunStorageSqlMetadata
+from dagster._core.storage.schedules.schema import ScheduleStorageSqlMetadata
 from dagster._core.storage.sql import run_alembic_downgrade
 from dagster_postgres import run_storage
 from dagster_postgres.utils import pg_alembic_config
@@ -17,11 +21,15 @@ from dagster_postgres.utils import pg_alembic_config
 from huleedu_dagster.ledger.ledger import Ledger
 from huleedu_dagster.ledger.migrations.runner import HEAD, UnknownRevisionError
 from huleedu_dagster.orchestration.databases import (
+    DAGSTER_TABLES,
     DatabaseError,
     NotSetUpError,
     SharedDatabaseError,
     UnreachableError,
     check_ready,
+    has_dagster_tables,
+    make_tables,
+    making,
 )
 from huleedu_dagster.orchestration.home import DagsterHome
 from huleedu_dagster.orchestration.set_up import SetUp
@@ -29,6 +37,7 @@ from huleedu_dagster.settings import Settings
 from tests.support.postgres import postgres_database
 from tests.support.seaweed import client_of, new_bucket
 from tests.support.seaweed_keeper import GUEST_KEY, SECRET_KEY
+from tests.support.waiting import wait_for
 
 COMMAND = [sys.executable, "-m", "huleedu_dagster.cli.app", "set-up"]
 PASSWORD = "geheim"
@@ -260,6 +269,67 @@ def test_tables_of_an_older_dagster_are_migrated(settings: Settings) -> None:
     assert on(settings.dagster_database_url, "SELECT version_num FROM alembic_version") != newest
     assert set_up(settings)[-1] == "Dagster's tables: migrated"
     assert on(settings.dagster_database_url, "SELECT version_num FROM alembic_version") == newest
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        "DROP TABLE alembic_version",
+        "DELETE FROM alembic_version",
+        "DROP TABLE daemon_heartbeats, secondary_indexes",
+        "DROP TABLE asset_check_executions, job_ticks",
+    ],
+)
+def test_half_made_tables_are_not_ready_and_are_completed(settings: Settings, lost: str) -> None:
+    set_up(settings)
+    whole = sorted(map(str, tables(settings.dagster_database_url)))
+    on(settings.dagster_database_url, lost)
+    with pytest.raises(NotSetUpError, match="Dagster's tables are not there"):
+        check_ready(settings)
+    assert set_up(settings)[-1] == "Dagster's tables: made"
+    check_ready(settings)
+    assert sorted(map(str, tables(settings.dagster_database_url))) == whole
+    versions = on(settings.dagster_database_url, "SELECT version_num FROM alembic_version")
+    assert len(versions) == 1
+
+
+def test_tables_are_not_ready_before_dagster_has_seen_them(settings: Settings) -> None:
+    def fail() -> NoReturn:
+        raise RuntimeError
+
+    # As somebody that is killed after the tables and before what Dagster notes about them.
+    with pytest.raises(RuntimeError):
+        make_tables(settings, fail)
+    assert not has_dagster_tables(settings)
+    assert set_up(settings)[-1] == "Dagster's tables: made"
+    check_ready(settings)
+
+
+def test_the_tables_that_are_looked_for_are_those_of_the_installed_dagster() -> None:
+    storages = (RunStorageSqlMetadata, SqlEventLogStorageMetadata, ScheduleStorageSqlMetadata)
+    assert {name for it in storages for name in it.tables} == DAGSTER_TABLES
+
+
+def test_no_table_of_the_ledger_is_taken_for_one_of_dagster(settings: Settings) -> None:
+    set_up(settings)
+    assert not DAGSTER_TABLES.intersection(map(str, tables(settings.ledger_url)))
+
+
+def test_two_do_not_migrate_dagsters_tables_at_once(settings: Settings) -> None:
+    set_up(settings)
+    url = settings.dagster_database_url
+    version = "SELECT version_num FROM alembic_version"
+    newest = on(url, version)
+    downgrade(url)
+    older = on(url, version)
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    with ThreadPoolExecutor(1) as threads:
+        with making(settings):
+            done = threads.submit(set_up, settings)
+            wait_for(lambda: on(url, waiting) == [1], seconds=30)
+            assert on(url, version) == older
+        assert done.result(60)[-1] == "Dagster's tables: migrated"
+    assert on(url, version) == newest
 
 
 def test_an_unreachable_database_is_told_from_one_that_is_not_set_up(settings: Settings) -> None:

@@ -83,6 +83,16 @@ def test_the_smoke_script_finds_that_all_is_well(started: ComposeProcesses) -> N
     assert started.run_in("intake", "huleedu", "tokens", "list", "--json").stdout.strip() == "[]"
 
 
+def test_the_smoke_script_says_in_a_sentence_that_it_got_no_token(
+    started: ComposeProcesses,
+) -> None:
+    for huleedu in ("echo", "echo {}", "echo []"):
+        done = started.run_in("intake", sys.executable, "-I", str(SMOKE), "--huleedu", huleedu)
+        assert done.returncode == 1
+        assert "printed no token as JSON" in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
 def test_the_smoke_script_fails_where_something_is_wrong(started: ComposeProcesses) -> None:
     intake = ["--intake", started.url("intake", 8000), "--seconds", "1"]
     smoke = [sys.executable, "-I", str(SMOKE), *intake]
@@ -162,6 +172,33 @@ def test_nobody_without_a_key_gives_the_s3_server_another_one(started: ComposePr
         with pytest.raises(grpc.RpcError) as refused:
             put(b"", timeout=10)
     assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_the_s3_server_writes_blobs_to_the_disk_before_and_after_a_restart(
+    started: ComposeProcesses,
+) -> None:
+    s3_server = started.services["s3"]
+    words = " ".join(s3_server.command)
+    at = {
+        name: ".".join(re.findall(rf"-{name}\.port(?:\.grpc)?=(\d+)", words))
+        for name in ("master", "filer")
+    }
+    servers = " ".join(f"-{name}=127.0.0.1:{ports}" for name, ports in at.items())
+
+    def told() -> list[tuple[str, bool]]:
+        shown = started.run_in("s3", "/bin/sh", "-c", f"echo fs.configure | weed shell {servers}")
+        assert shown.returncode == 0, shown.stderr
+        locations = json.loads(shown.stdout)["locations"]
+        return [(it["locationPrefix"], it["fsync"]) for it in locations]
+
+    assert told() == [("/buckets/", True)]
+    # It is not healthy before it was told: nobody puts a blob there sooner.
+    Path(s3_server.environment["HULEEDU_S3_CONFIG"] + ".synced").unlink()
+    assert not s3_server.is_healthy()
+    s3_server.kill()
+    s3_server.start()
+    s3_server.await_health()
+    assert told() == [("/buckets/", True)]
 
 
 def test_ledger_and_dagster_are_in_databases_of_their_own(started: ComposeProcesses) -> None:

@@ -16,6 +16,7 @@ from kubernetes import client  # type: ignore[import-untyped]
 
 from huleedu_dagster.cli.app import build_app
 from huleedu_dagster.dagster_storage.postgres import PooledPostgresStorage
+from huleedu_dagster.orchestration.alone import DAEMON
 from huleedu_dagster.orchestration.home import SERVER_CONFIG, DagsterHome
 from huleedu_dagster.orchestration.locations import LOCATION
 from huleedu_dagster.settings import Settings
@@ -145,7 +146,11 @@ def _environment(container: dict[str, Any]) -> dict[str, str]:
         if "configMapRef" in source:
             found_here |= found("ConfigMap", source["configMapRef"]["name"])["data"]
         else:
-            found_here |= dict.fromkeys(_SECRETS[source["secretRef"]["name"]], "x" * 32)
+            secret = _SECRETS[source["secretRef"]["name"]]
+            found_here |= {
+                it: "postgresql://db.example/x" if it.endswith("_URL") else "x" * 32
+                for it in secret
+            }
     return {name: it for name, it in found_here.items() if name.startswith("HULEEDU_")}
 
 
@@ -255,6 +260,13 @@ def test_dagsters_pods_find_the_code_server_and_our_configuration() -> None:
         (source,) = (it["configMap"] for it in pod["volumes"] if it["name"] == volume["name"])
         assert source == {"name": generated["name"]}
         assert volume["subPath"] in generated["files"]
+
+
+def test_who_runs_sensors_elsewhere_sees_the_charts_daemon() -> None:
+    web_server, daemon = (it["containers"][0]["env"] for it in _charts_pods())
+    # `up` and `run` look for connections of this name: the chart's own command takes no lock.
+    assert {"name": "PGAPPNAME", "value": DAEMON} in daemon
+    assert "PGAPPNAME" not in {it["name"] for it in web_server}
 
 
 def _instance_environment(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
