@@ -34,7 +34,7 @@ def test_a_database_url_that_would_show_a_part_of_its_password_is_refused(
     "url",
     [
         "",
-        "sqlite:////home/ida@school.example/ledger.db",
+        "sqlite:////srv/ida@school.example/ledger.db",
         "postgresql://huleedu:top%2Fsecret%40school:x@db.school.example:5432/huleedu",
         "postgresql+psycopg2://huleedu@db/huleedu?sslmode=require",
         "postgresql://postgres:@/huleedu?host=/var/run/postgresql",
