@@ -70,11 +70,12 @@ def test_the_worker_that_comes_next_is_made_while_the_last_file_is_read() -> Non
     with SandboxedExtractor(sandbox=SandboxLimits(recycle_tasks=2)) as extractor:
         assert _reads(extractor)
         assert len(sandbox_processes() - before) == 2
+        used = extractor.worker_pids
         assert _reads(extractor)
         assert extractor.worker_pids == frozenset()
         # The fork server and the next worker, when the one that is used up has gone.
-        wait_until(lambda: len(sandbox_processes() - before) == 2)
-        prepared = sandbox_processes()
+        wait_until(lambda: len(sandbox_processes() - before - used) == 2)
+        prepared = sandbox_processes() - used
         assert _reads(extractor)
         assert extractor.worker_pids <= prepared
         # Found dead, it is replaced as any other.
