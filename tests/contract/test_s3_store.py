@@ -32,6 +32,7 @@ from tests.support.seaweed import (
     s3_options,
     seaweed,
     through,
+    wait_for_object,
 )
 from tests.support.seaweed_keeper import ACCESS_KEY, SECRET_KEY
 
@@ -199,7 +200,7 @@ def test_a_server_killed_in_the_middle_of_a_put_shows_nothing_of_it(tmp_path: Pa
             with pytest.raises(OSError, match="cannot be reached"):
                 store.put(KEY, LARGE)
         server.start()
-        make_bucket(replace(options, bucket="answers-again"))
+        wait_for_object(options, "raw_upload_blob/class-a/first")
         assert store_keys(options) == ["raw_upload_blob/class-a/first"]
         store = S3BlobStore(options)
         with pytest.raises(BlobMissingError):

@@ -22,7 +22,7 @@ from tests.support.keeping import kept_server
 from tests.support.seaweed_keeper import ACCESS_KEY, SECRET_KEY, Seaweed
 
 _KEEPER = Path(__file__).with_name("seaweed_keeper.py")
-_READY_SECONDS = 20
+_READY_SECONDS = 60
 _numbers = itertools.count(1)
 
 
@@ -76,6 +76,21 @@ def make_bucket(options: S3Options, *, object_lock: bool = False) -> None:
     while True:
         try:
             client.make_bucket(options.bucket, object_lock=object_lock)
+        except (S3Error, ServerError, HTTPError):
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.02)
+        else:
+            return
+
+
+def wait_for_object(options: S3Options, key: str) -> None:
+    """Wait until a server that has just started gives what it keeps; it lists it earlier."""
+    client = client_of(options)
+    until = time.monotonic() + _READY_SECONDS
+    while True:
+        try:
+            client.get_object(options.bucket, key).close()
         except (S3Error, ServerError, HTTPError):
             if time.monotonic() > until:
                 raise
