@@ -4,11 +4,16 @@ Exit codes: 0 settled and ready, 1 infrastructure, 2 usage, 3 incomplete, 130 st
 """
 
 import sys
+from collections.abc import Iterator
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 import typer
 
 from huleedu_dagster.cli.common import Exit
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 _COMMANDS = {
     "run": "run.run",
@@ -26,6 +31,8 @@ _COMMANDS = {
     "check-bag": "report.check_bag",
     "events": "events.events",
     "trace": "trace.trace",
+    "audit": "audit.audit",
+    "history": "history.history",
     "up": "server.up",
     "set-up": "set_up.set_up",
     "serve": "serve.serve",
@@ -95,7 +102,7 @@ def _explained(error: Exception) -> tuple[Exit, str] | None:
     from huleedu_dagster.domain.ids import InvalidIdError
     from huleedu_dagster.ledger.batches import UnknownBatchError
     from huleedu_dagster.ledger.failures import UnknownDeadLetterError
-    from huleedu_dagster.ledger.migrations.runner import UnknownRevisionError
+    from huleedu_dagster.ledger.migrations.runner import TablesInUseError, UnknownRevisionError
     from huleedu_dagster.orchestration.databases import DatabaseError, is_of_dagster
     from huleedu_dagster.orchestration.home import HomeInUseError
     from huleedu_dagster.orchestration.in_process import TickFailedError
@@ -118,8 +125,7 @@ def _explained(error: Exception) -> tuple[Exit, str] | None:
         if isinstance(error, kind):
             return Exit.USAGE, sentence.format(error)
     if isinstance(error, ValidationError):
-        sentences = (it["msg"].removeprefix("Value error, ") for it in error.errors())
-        return Exit.USAGE, "; ".join(sentences)
+        return Exit.USAGE, "; ".join(_invalid(error))
     if isinstance(error, InvalidIdError | NotWaivableError | NotReplayableError | EmptyReasonError):
         return Exit.USAGE, str(error)
     if isinstance(error, StoppedError):
@@ -127,11 +133,21 @@ def _explained(error: Exception) -> tuple[Exit, str] | None:
     if is_of_dagster(error):
         return Exit.INFRASTRUCTURE, "Dagster's database does not answer; `huleedu doctor` says more"
     if isinstance(error, SQLAlchemyError):
-        return Exit.INFRASTRUCTURE, f"the ledger cannot be used ({type(error).__name__})"
+        return Exit.INFRASTRUCTURE, (
+            f"the ledger cannot be used ({type(error).__name__}); `huleedu doctor` says more"
+        )
     infrastructure = BlobStoreError | StuckError | TickFailedError | HomeInUseError | DatabaseError
-    if isinstance(error, OSError | UnknownRevisionError | infrastructure):
+    if isinstance(error, OSError | UnknownRevisionError | TablesInUseError | infrastructure):
         return Exit.INFRASTRUCTURE, str(error)
     return None
+
+
+def _invalid(error: "ValidationError") -> Iterator[str]:
+    """What is wrong with settings or options; of one setting, which one it is."""
+    for it in error.errors():
+        sentence = it["msg"].removeprefix("Value error, ")
+        is_setting = error.title == "Settings" and it["loc"]
+        yield f"HULEEDU_{str(it['loc'][0]).upper()}: {sentence}" if is_setting else sentence
 
 
 if __name__ == "__main__":

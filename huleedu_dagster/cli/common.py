@@ -46,6 +46,7 @@ class Installation:
     @classmethod
     def at(cls, home: Path | None) -> "Installation":
         """The installation in `home`, and in the environment for processes started from here."""
+        from huleedu_dagster.observability.logs import configure_command
         from huleedu_dagster.settings import Settings
 
         settings = Settings() if home is None else Settings(home=home)
@@ -53,17 +54,21 @@ class Installation:
         if settings.dagster_database_url:
             # Dagster's configuration then names the variable, and the password is in no file.
             os.environ["HULEEDU_DAGSTER_DATABASE_URL"] = settings.dagster_database_url
+        # For runs in this process, as for all others: what an error says may quote texts and names.
+        os.environ["DAGSTER_REDACT_USER_CODE_ERRORS"] = "true"
+        configure_command(settings)
         return cls(settings)
 
     @cached_property
     def ledger(self) -> "Ledger":
-        """The ledger, its schema up to date."""
+        """The ledger, its schema up to date, on which the user of this account acts."""
+        from huleedu_dagster.domain.actions import Actor
         from huleedu_dagster.ledger.ledger import Ledger
 
         self.settings.make_home()
         ledger = Ledger.of(self.settings)
         ledger.migrate()
-        return ledger
+        return ledger.acting(Actor.operator(account_name()))
 
     @cached_property
     def blobs(self) -> "BlobStore":
@@ -103,6 +108,21 @@ class Installation:
 
         with self.ledger.read() as tx:
             return batch_view(BatchFacts.read(tx, batch_id), tx.now)
+
+
+def account_name() -> str:
+    """The name of the account that a command runs as; its number where it has no name.
+
+    Of the system, not of the environment, in which anybody can call themselves anything.
+    """
+    import pwd
+
+    user = os.geteuid()
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        # In a container, often.
+        return f"uid {user}"
 
 
 def exit_code(status: "BatchStatus") -> Exit:

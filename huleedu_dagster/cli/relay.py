@@ -1,7 +1,6 @@
 """`huleedu relay`: carries events to a file or a webhook, tells how far it is, replays."""
 
 import fcntl
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from huleedu_dagster.cli.tables import print_rows
 from huleedu_dagster.domain.keys import sha256_hex
 from huleedu_dagster.ledger.records import RelayDeadLetter
 from huleedu_dagster.ledger.relays import UnknownRelayDeadLetterError
+from huleedu_dagster.observability.logs import configure_foreground
 from huleedu_dagster.relay.json_lines import JsonLinesRelay
 from huleedu_dagster.relay.port import DeliveryError, Relay
 from huleedu_dagster.relay.relaying import (
@@ -68,7 +68,7 @@ def run(
     """
     relay = _relay(to, secret_file, timeout)
     installation = Installation.at(home)
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    configure_foreground(installation.settings)
     with _alone(installation, relay), stopped_by_signals() as stop:
         carried = Relaying(
             installation.ledger,

@@ -7,6 +7,7 @@ import typer
 from huleedu_dagster.cli.common import Exit, HomeOption, Installation, JsonOption, fail, print_json
 from huleedu_dagster.cli.tables import print_rows
 from huleedu_dagster.domain.access import InvalidTokenNameError, Scope, hash_token, new_token
+from huleedu_dagster.domain.actions import Action
 from huleedu_dagster.ledger.records import ApiToken
 from huleedu_dagster.ledger.tokens import TokenNameTakenError, UnknownTokenError
 
@@ -27,6 +28,7 @@ def create(
     try:
         with Installation.at(home).ledger.write() as tx:
             token = tx.tokens.create(name, scopes, hash_token(secret))
+            tx.actions.record(Action.TOKEN_CREATED, token_id=token.token_id)
     except TokenNameTakenError as error:
         fail(f"a token named {error} exists; revoke it or choose another name", Exit.USAGE)
     except InvalidTokenNameError as error:
@@ -67,6 +69,8 @@ def revoke(
     try:
         with Installation.at(home).ledger.write() as tx:
             revoked = tx.tokens.revoke(token_id)
+            if revoked:
+                tx.actions.record(Action.TOKEN_REVOKED, token_id=token_id)
             token = tx.tokens.get(token_id)
     except UnknownTokenError:
         fail("there is no token of this id; `huleedu tokens list` shows the ids", Exit.USAGE)

@@ -15,12 +15,14 @@ from huleedu_dagster.domain.access import (
     hash_token,
     is_token,
 )
+from huleedu_dagster.domain.actions import Actor
 from huleedu_dagster.domain.ids import is_batch_id
 from huleedu_dagster.intake.services import Services
 from huleedu_dagster.ledger.batches import UnknownBatchError
 from huleedu_dagster.ledger.ledger import Ledger, Transaction
 from huleedu_dagster.ledger.records import ApiToken, Batch
 from huleedu_dagster.ledger.tokens import UnknownTokenError
+from huleedu_dagster.pipeline.intake import Intake
 
 _SCHEME = "bearer"
 
@@ -123,6 +125,19 @@ def services_of(request: Request) -> Services:
     """The services the application was built with."""
     services: Services = request.app.state.services
     return services
+
+
+def acting(request: Request) -> Ledger:
+    """The ledger, on which whoever sent the request acts."""
+    token_id = request.state.principal.token_id
+    return services_of(request).ledger.acting(
+        Actor.token(token_id), correlation_id=request.state.correlation_id
+    )
+
+
+def intake_of(request: Request) -> Intake:
+    """What takes files in, for whoever sent the request."""
+    return services_of(request).intake.by(acting(request))
 
 
 def _used(ledger: Ledger, token: ApiToken | None, *, due: bool) -> Principal:

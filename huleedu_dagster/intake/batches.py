@@ -8,7 +8,14 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from huleedu_dagster.domain.access import Principal, Scope
 from huleedu_dagster.domain.keys import hash_of
 from huleedu_dagster.domain.registration import BatchSettings, Registration
-from huleedu_dagster.intake.authority import needs, services_of, visible_batch, visible_batches
+from huleedu_dagster.intake.authority import (
+    acting,
+    intake_of,
+    needs,
+    services_of,
+    visible_batch,
+    visible_batches,
+)
 from huleedu_dagster.intake.contracts import (
     BatchSummary,
     Registered,
@@ -67,7 +74,7 @@ def register(
         settings = _settings(services, asked)
         batch_id = asked.batch_id or f"batch-{uuid.uuid4().hex[:16]}"
         if not lifecycle.register(
-            services.ledger,
+            acting(request),
             batch_id,
             settings=settings,
             expected_essay_count=asked.expected_essay_count,
@@ -119,7 +126,7 @@ def close(request: Request, batch_id: BatchId, principal: Closer) -> BatchView:
     """Take no more essays for a batch; one that is closed stays as it is."""
     services = services_of(request)
     _view(services, principal, batch_id)
-    lifecycle.close(services.ledger, batch_id)
+    lifecycle.close(acting(request), batch_id)
     return _view(services, principal, batch_id)
 
 
@@ -128,7 +135,7 @@ def reopen(request: Request, batch_id: BatchId, principal: Operator) -> BatchVie
     """Let a batch take essays again; files that came late join it in order of receipt."""
     services = services_of(request)
     _view(services, principal, batch_id)
-    services.intake.reopen(batch_id)
+    intake_of(request).reopen(batch_id)
     return _view(services, principal, batch_id)
 
 
@@ -150,7 +157,7 @@ def waive(
     """Go on without a missing essay or a dead letter."""
     services = services_of(request)
     _view(services, principal, batch_id)
-    lifecycle.waive(services.ledger, batch_id, essay_id, asked.reason)
+    lifecycle.waive(acting(request), batch_id, essay_id, asked.reason)
     return _view(services, principal, batch_id)
 
 
@@ -168,7 +175,7 @@ def reprocess(
     services = services_of(request)
     with services.ledger.read() as tx:
         visible_batch(tx, principal, batch_id)
-    reprocessing.reprocess(services.ledger, batch_id, [essay_id])
+    reprocessing.reprocess(acting(request), batch_id, [essay_id])
     lines = _view(services, principal, batch_id).essays
     return next(it for it in lines if it.essay_id == essay_id)
 

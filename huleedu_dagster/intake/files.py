@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 
 from huleedu_dagster.domain.access import Principal, Scope
 from huleedu_dagster.domain.ids import is_batch_id
-from huleedu_dagster.intake.authority import needs, sees, services_of
+from huleedu_dagster.intake.authority import intake_of, needs, sees, services_of
 from huleedu_dagster.intake.batches import IdempotencyKey
 from huleedu_dagster.intake.contracts import FilesTaken, FileStatus
 from huleedu_dagster.intake.door import CORRELATION_HEADER, FILES_PATH
@@ -95,9 +95,11 @@ class _Handover:
         known = None if correlation_id is None else correlation_id.lower()
         if not is_batch_id(batch_id):
             raise UnknownBatchError(batch_id)
-        submission = services.intake.submission(batch_id, correlation_id=known)
+        submission = intake_of(self._request).submission(batch_id, correlation_id=known)
         if not sees(self._principal, submission.batch):
             raise UnknownBatchError(batch_id)
+        # What the files carry is what the answer and the log tell.
+        self._request.state.correlation_id = submission.correlation_id
         self._submission = submission
         self._files = IntakeTarget(submission)
         if self._key is None:
@@ -146,8 +148,6 @@ class _Handover:
             finally:
                 self._files.abandon()
         results = self._files.finish()
-        unchanged = sum(it.status is FileStatus.UNCHANGED for it in results)
-        self._request.app.state.metrics.count_duplicates("file", unchanged)
         refused = any(it.status is FileStatus.REFUSED for it in results)
         taken = FilesTaken(batch_id=self._submission.batch.batch_id, files=tuple(results))
         return Response(

@@ -27,6 +27,7 @@ from huleedu_dagster.ledger.idempotency import (
     Replay,
 )
 from huleedu_dagster.ledger.ledger import Transaction
+from huleedu_dagster.ledger.metrics import Duplicate
 
 KEY_HEADER = "Idempotency-Key"
 KEY_PATTERN = "^[!-~](?:[ -~]{0,253}[!-~])?$"
@@ -68,7 +69,6 @@ def answer_once(
     route = f"{request.method} {request.url.path}"
     begun = _begin(services, principal, key, route, request_hash)
     if isinstance(begun, Replay):
-        request.app.state.metrics.count_duplicates("request")
         headers = {**begun.headers, _REPLAYED: "true"}
         return Response(begun.body, status_code=begun.status, headers=headers)
     if isinstance(begun, InFlight):
@@ -86,13 +86,16 @@ def _begin(
     services: Services, principal: Principal, key: str, route: str, request_hash: str
 ) -> Begun:
     with services.ledger.write() as tx:
-        return tx.idempotency.begin(
+        begun = tx.idempotency.begin(
             principal.token_id,
             key,
             route=route,
             request_hash=request_hash,
             abandoned_after=_ABANDONED_AFTER_SECONDS,
         )
+        if isinstance(begun, Replay):
+            tx.metrics.count_suppressed(Duplicate.REQUEST)
+        return begun
 
 
 def _first(

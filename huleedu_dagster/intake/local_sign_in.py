@@ -17,6 +17,7 @@ from typing import Any
 from starlette.datastructures import Headers
 
 from huleedu_dagster.domain.access import Scope, hash_token, new_token
+from huleedu_dagster.domain.actions import INTAKE, Action
 from huleedu_dagster.intake.hosts import LOOPBACK_NAMES, without_port
 from huleedu_dagster.intake.private_files import replace
 from huleedu_dagster.ledger.ledger import Ledger, Transaction
@@ -101,12 +102,13 @@ def first_token(ledger: Ledger, path: Path) -> ApiToken:
         sqlalchemy.exc.SQLAlchemyError: The ledger cannot be reached.
         OSError: The file cannot be read or written.
     """
-    with ledger.write() as tx:
+    with ledger.acting(INTAKE).write() as tx:
         found = tx.tokens.find_by_hash(hash_token(_content(path).strip()))
         if found is not None:
             return found
         secret = new_token()
         made = _create(tx, hash_token(secret))
+        tx.actions.record(Action.TOKEN_CREATED, token_id=made.token_id)
         # Before the ledger has it: a token that nobody knows would stay there for ever.
         replace(path, f"{secret}\n")
         return made

@@ -24,7 +24,8 @@ router = APIRouter(include_in_schema=False)
 Scraper = Annotated[Principal, Depends(needs(Allowed.METRICS))]
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_GONE = "none"
+GONE = "none"
+"""Status of a request whose client was gone before it was answered."""
 
 
 @router.get(METRICS_PATH)
@@ -77,7 +78,7 @@ class Counting:
             nonlocal answered
             if not answered:
                 answered = True
-                watch.stop(_method(scope), _route(scope), status)
+                watch.stop(method_of(scope), route_of(scope), status)
 
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -88,14 +89,16 @@ class Counting:
             await self._app(scope, receive, counted)
         finally:
             # Gone before it was answered.
-            count(_GONE)
+            count(GONE)
 
 
-def _method(scope: Scope) -> str:
+def method_of(scope: Scope) -> str:
+    """The method of a request; there is no end of those that nobody knows."""
     method: str = scope["method"]
     return method if method in _METHODS else "other"
 
 
-def _route(scope: Scope) -> str:
+def route_of(scope: Scope) -> str:
+    """The template of the route that a request was for."""
     route = scope.get("route")
     return str(getattr(route, "path", NO_ROUTE))

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
 
-from huleedu_dagster.intake.authority import services_of
+from huleedu_dagster.intake.authority import acting, services_of
 from huleedu_dagster.intake.batches import Operator
 from huleedu_dagster.intake.contracts import DeadLetterView, Health
 from huleedu_dagster.ledger.records import DeadLetter
@@ -37,7 +37,7 @@ def replay(
     principal: Operator,
 ) -> DeadLetterView:
     """Let a dead letter be tried again; answers with it as it was."""
-    return _view(lifecycle.replay(services_of(request).ledger, number))
+    return _view(lifecycle.replay(acting(request), number))
 
 
 @router.get("/healthz", tags=["health"], response_model=Health)

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic import ValidationError
 
 from huleedu_dagster.domain.completeness import ClosedBy
 from huleedu_dagster.domain.ids import BATCH_LEVEL
@@ -15,6 +16,10 @@ from huleedu_dagster.ledger.tables import batches, dead_letters, essays, release
 
 _SLACK_SECONDS = 1
 """Databases reckon with moments as floats, and SQLite without the fractions of a second."""
+
+
+class UnreadableBatchError(RuntimeError):
+    """What the ledger holds of a batch is not what any version of the pipeline wrote."""
 
 
 class UnknownBatchError(LookupError):
@@ -250,9 +255,9 @@ def _timeout() -> sa.ColumnElement[Any]:
     return sa.extract("epoch", batches.c.registered_at) + batches.c.timeout_seconds
 
 
-def _batch(row: sa.RowMapping) -> Batch:
-    return Batch(
-        registration=Registration(
+def _registration(row: sa.RowMapping) -> Registration:
+    try:
+        return Registration(
             batch_id=row["batch_id"],
             registered_at=row["registered_at"],
             correlation_id=row["correlation_id"],
@@ -264,7 +269,17 @@ def _batch(row: sa.RowMapping) -> Batch:
             course=row["course"],
             class_name=row["class_name"],
             instructions=row["instructions"],
-        ),
+        )
+    except ValidationError:
+        # Not as it is: it quotes the values, and a client's mistake looks the same.
+        raise UnreadableBatchError(
+            f"the ledger's row of batch {row['batch_id']} cannot be read; restore it from a backup"
+        ) from None
+
+
+def _batch(row: sa.RowMapping) -> Batch:
+    return Batch(
+        registration=_registration(row),
         published_settings_version=row["published_settings_version"],
         last_received_at=row["last_received_at"],
         closed_at=row["closed_at"],

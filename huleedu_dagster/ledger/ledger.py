@@ -4,6 +4,7 @@
 together or not at all; `Ledger.read()` gives a consistent view.
 """
 
+import copy
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -15,7 +16,9 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
+from huleedu_dagster.domain.actions import SYSTEM, Actor
 from huleedu_dagster.domain.clock import Clock, utc_now
+from huleedu_dagster.ledger.actions import ActionRows
 from huleedu_dagster.ledger.audit import AuditRows
 from huleedu_dagster.ledger.batches import BatchRows
 from huleedu_dagster.ledger.connections import connection_name, pool_options
@@ -39,11 +42,25 @@ _KEPT_OPEN = 5
 
 
 class Transaction:
-    """The ledger inside one transaction; `now` is the same for all that happens in it."""
+    """The ledger inside one transaction.
 
-    def __init__(self, connection: sa.Connection, now: datetime) -> None:
+    Attributes:
+        now: The same for all that happens in it.
+        actor: Who does what happens in it.
+        correlation_id: Of the request in which they do, if it is one.
+    """
+
+    def __init__(
+        self,
+        connection: sa.Connection,
+        now: datetime,
+        actor: Actor = SYSTEM,
+        correlation_id: str | None = None,
+    ) -> None:
         self.connection = connection
         self.now = now
+        self.actor = actor
+        self.correlation_id = correlation_id
 
     @cached_property
     def batches(self) -> BatchRows:
@@ -115,6 +132,11 @@ class Transaction:
         """What one request led to."""
         return TraceRows(self.connection, self.now)
 
+    @cached_property
+    def actions(self) -> ActionRows:
+        """Who did what."""
+        return ActionRows(self.connection, self.now, self.actor, self.correlation_id)
+
 
 class Ledger:
     """The ledger of one installation.
@@ -130,12 +152,26 @@ class Ledger:
     ) -> None:
         self.url = url
         self._clock = clock
+        self._actor = SYSTEM
+        self._correlation_id: str | None = None
         self._engine = _create_engine(url, connections)
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """The ledger of an installation; nothing is asked of it yet."""
         return cls(settings.resolved_ledger_url, connections=settings.ledger_connections)
+
+    def acting(self, actor: Actor, correlation_id: str | None = None) -> Self:
+        """The same ledger, with the same connections, for somebody who acts; else the system does.
+
+        Args:
+            actor: Who acts; it travels with the ledger, so that no rule has to hand it on.
+            correlation_id: Of the request in which they do, if it is one.
+        """
+        acting = copy.copy(self)
+        acting._actor = actor
+        acting._correlation_id = correlation_id
+        return acting
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
@@ -147,10 +183,12 @@ class Ledger:
         with self._engine.connect() as raw:
             connection = raw.execution_options(huleedu_write=True)
             with connection.begin():
-                transaction = Transaction(connection, self._clock())
+                transaction = self._transaction(connection)
                 yield transaction
                 transaction.outbox.write()
                 transaction.metrics.write()
+            if "actions" in vars(transaction):
+                transaction.actions.log()
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
@@ -162,8 +200,11 @@ class Ledger:
         with self._engine.connect() as raw:
             connection = raw.execution_options(**self._read_options())
             with connection.begin() as transaction:
-                yield Transaction(connection, self._clock())
+                yield self._transaction(connection)
                 transaction.rollback()
+
+    def _transaction(self, connection: sa.Connection) -> Transaction:
+        return Transaction(connection, self._clock(), self._actor, self._correlation_id)
 
     def _read_options(self) -> dict[str, Any]:
         # SQLite sees one state per transaction by itself; Postgres has to be asked.

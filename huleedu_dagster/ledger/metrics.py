@@ -45,6 +45,7 @@ class Metric(StrEnum):
     REJECTED = "rejected"
     RECEIVED = "received"
     STORED_BYTES = "stored_bytes"
+    SUPPRESSED = "suppressed"
     STAGE_DURATION = "stage_duration"
     QUEUE_LATENCY = "queue_latency"
     BATCH_COMPLETION = "batch_completion"
@@ -55,6 +56,13 @@ class Completion(StrEnum):
 
     READY = "ready"
     INCOMPLETE = "incomplete"
+
+
+class Duplicate(StrEnum):
+    """What came again as it is, and changed nothing."""
+
+    FILE = "file"
+    REQUEST = "request"
 
 
 class EssayState(StrEnum):
@@ -137,6 +145,10 @@ class MetricRows(Rows):
             self._add((Metric.RECEIVED, it.status.value, _COUNTER), 1)
             self._add((Metric.STORED_BYTES, "", _COUNTER), it.size)
 
+    def count_suppressed(self, kind: Duplicate, number: int = 1) -> None:
+        """Count what came again as it is."""
+        self._add((Metric.SUPPRESSED, kind.value, _COUNTER), number)
+
     def count_pass(self, upload: Upload, computed: Sequence[StageRecord], *, awaited: bool) -> None:
         """Count what was computed now of an essay.
 
@@ -188,8 +200,9 @@ class MetricRows(Rows):
         self.connection.execute(_addition(self.connection.dialect.name), rows)
 
     def sums(self) -> list[MetricSum]:
-        """Every sum that something was added to; at most some hundreds."""
-        rows = self.connection.execute(sa.select(metric_sums)).mappings()
+        """Every sum that something was added to, but those of a newer version; some hundreds."""
+        query = sa.select(metric_sums).where(metric_sums.c.metric.in_(Metric))
+        rows = self.connection.execute(query).mappings()
         return [MetricSum(**{**row, "metric": Metric(row["metric"])}) for row in rows]
 
     def standing(self) -> Standing:

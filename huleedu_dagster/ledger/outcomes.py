@@ -32,6 +32,11 @@ class OutcomeRows(Rows):
         row = self.connection.execute(query).mappings().one_or_none()
         return None if row is None else _record(row)
 
+    def has(self, record: StageRecord) -> bool:
+        """Whether there is a final outcome under the materialization key of this one."""
+        key = record.materialization_key
+        return self.under_key(record.batch_id, record.slot, record.stage, key) is not None
+
     def record(self, *records: StageRecord) -> bool:
         """Store outcomes of one slot and make each the current one of its stage.
 

@@ -74,6 +74,7 @@ batches = sa.Table(
     # No foreign key: SQLite cannot add one to a table that exists, and no token is ever deleted.
     sa.Column("owner", sa.String(32)),
     sa.Index(None, "owner"),
+    sa.Index(None, "registered_at"),
 )
 uploads = sa.Table(
     "uploads",
@@ -217,6 +218,8 @@ dead_letters = sa.Table(
     sa.Column("resolved_at", UtcDateTime),
     sa.UniqueConstraint("batch_id", "slot", "generation"),
     sa.Index(None, "state"),
+    sa.Index(None, "created_at"),
+    sa.Index(None, "resolved_at"),
 )
 
 waivers = sa.Table(
@@ -249,6 +252,7 @@ releases = sa.Table(
     sa.Column("manifest_blob", sa.String(255), nullable=False),
     sa.Column("released_at", UtcDateTime, nullable=False),
     sa.PrimaryKeyConstraint("batch_id", "revision"),
+    sa.Index(None, "released_at"),
 )
 
 inbox_files = sa.Table(
@@ -341,4 +345,22 @@ metric_sums = sa.Table(
     sa.Column("observations", sa.BigInteger, nullable=False),
     sa.Column("total", sa.Float, nullable=False),
     sa.PrimaryKeyConstraint("metric", "label", "bound_ms"),
+)
+
+# The journal refers to nothing, so that what changes nothing else waits for nobody's work.
+actions = sa.Table(
+    "actions",
+    metadata,
+    sa.Column("action_id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("acted_at", UtcDateTime, nullable=False),
+    sa.Column("actor_kind", sa.String(16), nullable=False),
+    sa.Column("actor_id", sa.String(255), nullable=False),
+    sa.Column("action", sa.String(32), nullable=False),
+    sa.Column("batch_id", sa.String(63)),
+    sa.Column("slot", sa.String(5)),
+    sa.Column("amount", sa.Integer, nullable=False),
+    sa.Column("correlation_id", sa.String(36)),
+    sa.Column("token_id", sa.String(32)),
+    sa.Index(None, "acted_at"),
+    sa.Index(None, "batch_id"),
 )

@@ -8,6 +8,7 @@ sensors, and everything that was shown of it is shown again.
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from huleedu_dagster.domain.actions import Action
 from huleedu_dagster.ledger.ledger import Ledger
 from huleedu_dagster.partitions import BATCH_DIMENSION
 
@@ -57,5 +58,10 @@ def archive(instance: "DagsterInstance", ledger: Ledger, before: datetime) -> li
         # A sensor that heard news of one in between may have seen its partition and asked for runs.
         if back := [it for it in some if it not in done]:
             instance.add_dynamic_partitions(BATCH_DIMENSION, back)
-        archived += [it for it in some if it in done]
+        gone = [it for it in some if it in done]
+        # After the deed, which Dagster does not do in our transactions: nothing is told too early.
+        with ledger.write() as tx:
+            for batch_id in gone:
+                tx.actions.record(Action.ARCHIVED, batch_id=batch_id)
+        archived += gone
     return archived

@@ -192,6 +192,9 @@ class EssayPipeline:
             if stored is None or stored.upload.upload_id != essay.upload.upload_id:
                 raise SupersededError("a newer version of the essay arrived")
             new = [it for it in computed if work.records[it.stage] is it]
+            if stored.generation != essay.generation:
+                # Somebody else was at work on it meanwhile, and has counted what is recorded now.
+                new = [it for it in new if not tx.outcomes.has(it)]
             if not whole and not stored.pending:
                 # Kept for the next attempt; the outcome that there is stands until it is another.
                 tx.outcomes.keep(*computed)

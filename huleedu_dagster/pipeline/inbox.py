@@ -9,6 +9,7 @@ from datetime import datetime
 from math import inf
 from pathlib import Path
 
+from huleedu_dagster.domain.actions import INBOX
 from huleedu_dagster.domain.ids import is_batch_id, is_ignored_path
 from huleedu_dagster.domain.keys import hash_of
 from huleedu_dagster.domain.registration import BatchSettings
@@ -57,7 +58,8 @@ class Inbox:
         place = _Folder(self.folder, now.timestamp() - self.settle_seconds)
         # To the end each time: no other sweep would begin where this one stopped.
         allowance = Allowance(limit, look_seconds=inf)
-        found, _ = Sweeper(place, self.intake, self.settings, self.max_bytes).sweep(allowance)
+        intake = self.intake.by(self.intake.ledger.acting(INBOX))
+        found, _ = Sweeper(place, intake, self.settings, self.max_bytes).sweep(allowance)
         return found
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import IO
 
+from huleedu_dagster.domain.actions import INBOX
 from huleedu_dagster.domain.ids import InvalidIdError, essay_path, is_batch_id, is_ignored_path
 from huleedu_dagster.domain.keys import hash_of
 from huleedu_dagster.domain.registration import BatchSettings
@@ -71,7 +72,8 @@ class BucketInbox:
             sqlalchemy.exc.SQLAlchemyError: The ledger cannot be reached.
         """
         place = _Bucket(self.bucket, self.closed_looks)
-        sweeper = Sweeper(place, self.intake, self.settings, self.max_bytes)
+        intake = self.intake.by(self.intake.ledger.acting(INBOX))
+        sweeper = Sweeper(place, intake, self.settings, self.max_bytes)
         try:
             return sweeper.sweep(allowance, after)
         except OSError:

@@ -4,9 +4,10 @@ What was taken in is known from the ledger, under names that tell the places apa
 files is kept in Dagster; a file is looked into again only when its signature changes.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import PurePosixPath
 
 from huleedu_dagster.domain.completeness import ClosedBy
 from huleedu_dagster.domain.ids import InvalidIdError, essay_path
@@ -14,7 +15,7 @@ from huleedu_dagster.domain.keys import hash_of
 from huleedu_dagster.domain.registration import BatchSettings
 from huleedu_dagster.pipeline.inbox_places import COMPLETE_FILE, InboxFile, Place
 from huleedu_dagster.pipeline.inbox_turns import Allowance, turn
-from huleedu_dagster.pipeline.intake import Intake, Submission
+from huleedu_dagster.pipeline.intake import Intake, Receipt, ReceiptStatus, Submission
 from huleedu_dagster.pipeline.lifecycle import close, register
 from huleedu_dagster.pipeline.sources import (
     BusyFileError,
@@ -22,6 +23,7 @@ from huleedu_dagster.pipeline.sources import (
     Source,
     UnreadableFileError,
 )
+from huleedu_dagster.pipeline.submission import note_unchanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,7 @@ class Sweeper:
             listing = self.place.look(batch_id)
         except UnreadableFileError:
             # Not raised: other batches can be taken in.
+            self._keep_open(batch_id)
             return Sweep(unreadable=1)
         files = [it for it in listing.files if _can_be_named(it.name)]
         found = Sweep(unreadable=len(listing.files) - len(files))
@@ -128,9 +131,13 @@ class Sweeper:
         new, given_up = self._new(files, known)
         settled = [it for it in new if it.is_settled()]
         found += Sweep(waiting=len(new) - len(settled), unreadable=given_up)
+        is_whole = len(settled) == len(new)
         if settled:
-            found += self._take_in(batch_id, settled, allowance)
-        if found.waiting:
+            taken, all_looked_into = self._take_in(batch_id, settled, allowance)
+            found += taken
+            is_whole &= all_looked_into
+        if not is_whole:
+            # A class that is closed without a file nobody could read would lack it unnoticed.
             self._keep_open(batch_id)
         elif listing.complete is not None:
             self._close_once(batch_id, listing.complete, known)
@@ -150,10 +157,14 @@ class Sweeper:
                 new.append(file)
         return new, given_up
 
-    def _take_in(self, batch_id: str, files: Sequence[InboxFile], allowance: Allowance) -> Sweep:
+    def _take_in(
+        self, batch_id: str, files: Sequence[InboxFile], allowance: Allowance
+    ) -> tuple[Sweep, bool]:
+        """What became of files, and whether none of them has to be looked into again."""
         found = Sweep()
         looked_into: dict[str, str] = {}
-        with self.intake.submission(batch_id) as submission:
+        # What is looked at once more, after a sweep that was broken off, nobody handed in again.
+        with self.intake.submission(batch_id, notes_unchanged=False) as submission:
             for file in files:
                 if allowance.is_spent:
                     found += Sweep(waiting=1)
@@ -162,12 +173,15 @@ class Sweeper:
                 found += looked
                 allowance.files -= looked.taken
                 if signature is not None:
-                    looked_into[self.place.mark + file.name] = signature
+                    looked_into[file.name] = signature
+        unchanged = _unchanged(submission.receipts, looked_into)
         # Only now are they promised; what is not remembered is looked at again.
         with self.intake.ledger.write() as tx:
             for name, signature in looked_into.items():
-                tx.inbox.remember(batch_id, name, signature)
-        return found
+                tx.inbox.remember(batch_id, self.place.mark + name, signature)
+            if unchanged:
+                note_unchanged(tx, batch_id, unchanged, _correlation_of(submission))
+        return found, len(looked_into) == len(files)
 
     def _take(self, submission: Submission, file: InboxFile) -> tuple[Sweep, str | None]:
         """What became of a file, and what is to be remembered of it."""
@@ -218,7 +232,9 @@ class Sweeper:
     def _keep_open(self, batch_id: str) -> None:
         # A batch that files are still being copied to is not quiet.
         with self.intake.ledger.write() as tx:
-            batch = tx.batches.get(batch_id)
+            batch = tx.batches.find(batch_id)
+            if batch is None:
+                return
             if batch.closed_at is None and batch.registration.source == "inbox":
                 tx.batches.touch(batch_id, received_at=tx.now)
 
@@ -230,6 +246,17 @@ class Sweeper:
         close(self.intake.ledger, batch_id, ClosedBy.REQUEST)
         with self.intake.ledger.write() as tx:
             tx.inbox.remember(batch_id, name, complete)
+
+
+def _unchanged(receipts: Iterable[Receipt], names: Collection[str]) -> int:
+    """How many came again as they are, of the files of these names and of what is in them."""
+    wanted = {essay_path(it) for it in names}
+    paths = [PurePosixPath(it.path) for it in receipts if it.status is ReceiptStatus.UNCHANGED]
+    return sum(not wanted.isdisjoint(map(str, (it, *it.parents))) for it in paths)
+
+
+def _correlation_of(submission: Submission) -> str:
+    return submission.batch.registration.correlation_id
 
 
 def _can_be_named(name: str) -> bool:

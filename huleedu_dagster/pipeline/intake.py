@@ -4,8 +4,10 @@ Identity of an essay is its batch and relative path. The same path and bytes cha
 same path with other bytes is a new version; the same bytes under another path are another essay.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from huleedu_dagster.domain.actions import Action
+from huleedu_dagster.domain.completeness import closing_moment
 from huleedu_dagster.domain.ids import essay_path
 from huleedu_dagster.domain.keys import sha256_hex
 from huleedu_dagster.ledger.ledger import Ledger
@@ -29,19 +31,35 @@ class Intake:
     blobs: BlobStore
     max_slots: int
 
-    def submission(self, batch_id: str, *, correlation_id: str | None = None) -> Submission:
+    def by(self, ledger: Ledger) -> "Intake":
+        """The same intake with a ledger that somebody acts on."""
+        return replace(self, ledger=ledger)
+
+    def submission(
+        self,
+        batch_id: str,
+        *,
+        correlation_id: str | None = None,
+        notes_unchanged: bool = True,
+    ) -> Submission:
         """Begin to take in files that come together.
 
         Args:
             batch_id: A registered batch.
             correlation_id: Ties the files' events together; the batch's own if `None`.
+            notes_unchanged: See `Submission`.
 
         Raises:
             UnknownBatchError: The batch is not registered.
             sqlalchemy.exc.SQLAlchemyError: The ledger cannot be reached.
         """
         return Submission(
-            self.ledger, self.blobs, self.max_slots, batch_id, correlation_id=correlation_id
+            self.ledger,
+            self.blobs,
+            self.max_slots,
+            batch_id,
+            correlation_id=correlation_id,
+            notes_unchanged=notes_unchanged,
         )
 
     def receive(
@@ -83,7 +101,9 @@ class Intake:
             UnknownBatchError: The batch is not registered.
         """
         with self.ledger.write() as tx:
-            tx.batches.get(batch_id, lock=True)
+            batch = tx.batches.get(batch_id, lock=True)
             tx.batches.reopen(batch_id)
+            if batch.closed_at is not None or closing_moment(batch.registration) is not None:
+                tx.actions.record(Action.REOPENED, batch_id=batch_id)
             slots = BatchSlots(tx, tx.batches.get(batch_id), self.max_slots)
             slots.join(tx.essays.uploads_of(batch_id, UploadStatus.LATE))

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from huleedu_dagster.domain.actions import SYSTEM, Action
 from huleedu_dagster.domain.completeness import ClosedBy, due_to_close
 from huleedu_dagster.domain.events import BatchReadinessTimeout
 from huleedu_dagster.domain.ids import BATCH_LEVEL, check_batch_id, check_slot
@@ -80,10 +81,16 @@ def register(
             class_name=class_name,
             instructions=instructions,
         )
-        is_new = tx.batches.register(registration, owner)
-        if is_new and and_then is not None:
+        if not tx.batches.register(registration, owner):
+            return False
+        tx.actions.record(
+            Action.REGISTERED,
+            batch_id=batch_id,
+            correlation_id=registration.correlation_id,
+        )
+        if and_then is not None:
             and_then(tx, registration)
-        return is_new
+        return True
 
 
 def change_settings(ledger: Ledger, batch_id: str, settings: BatchSettings) -> bool:
@@ -100,6 +107,7 @@ def change_settings(ledger: Ledger, batch_id: str, settings: BatchSettings) -> b
         if batch.registration.settings == settings:
             return False
         tx.batches.change_settings(batch_id, settings)
+        tx.actions.record(Action.SETTINGS_CHANGED, batch_id=batch_id)
         return True
 
 
@@ -162,6 +170,7 @@ def waive(ledger: Ledger, batch_id: str, slot: str, reason: str) -> bool:
             raise NotWaivableError("only a missing essay or a dead letter can be waived")
         tx.results.waive(batch_id, slot, reason)
         tx.batches.touch(batch_id)
+        tx.actions.record(Action.WAIVED, batch_id=batch_id, slot=slot)
         return True
 
 
@@ -176,10 +185,12 @@ def replay(ledger: Ledger, dead_letter_id: int) -> DeadLetter:
         NotReplayableError: It is not open.
     """
     with ledger.write() as tx:
+        batch_id = tx.failures.dead_letter(dead_letter_id).batch_id
+        batch = tx.batches.get(batch_id, lock=True)
+        # As it is now that nobody else can change it.
         letter = tx.failures.dead_letter(dead_letter_id)
         if letter.state is not DeadLetterState.OPEN:
             raise NotReplayableError("this dead letter is not open any more")
-        batch = tx.batches.get(letter.batch_id, lock=True)
         tx.failures.resolve(letter.batch_id, letter.slot, DeadLetterState.REPLAYED)
         if letter.slot == BATCH_LEVEL:
             tx.batches.set_attempts(letter.batch_id, 0, batch.generation + 1)
@@ -189,6 +200,7 @@ def replay(ledger: Ledger, dead_letter_id: int) -> DeadLetter:
             tx.essays.set_attempts(letter.batch_id, letter.slot, 0, generation + 1)
             tx.essays.wait_again(letter.batch_id, letter.slot)
         tx.batches.touch(letter.batch_id)
+        tx.actions.record(Action.REPLAYED, batch_id=letter.batch_id, slot=letter.slot)
         return letter
 
 
@@ -213,6 +225,9 @@ def _due(tx: Transaction, batch: Batch, quiet_seconds: float) -> ClosedBy | None
 def _close(tx: Transaction, batch: Batch, reason: ClosedBy) -> bool:
     if not tx.batches.close(batch.batch_id, reason):
         return False
+    # What is full, or due, nobody closed, whoever's act made it so.
+    actor = None if reason is ClosedBy.REQUEST else SYSTEM
+    tx.actions.record(Action.CLOSED, batch_id=batch.batch_id, actor=actor)
     found = BatchFacts.read(tx, batch.batch_id).completeness
     if found.expected is not None and found.missing and reason is not ClosedBy.FULL:
         tx.metrics.count_completion(batch.registration.registered_at, Completion.INCOMPLETE)

@@ -7,9 +7,10 @@ until there is another, and a released batch stays released.
 
 from collections.abc import Collection, Mapping
 
+from huleedu_dagster.domain.actions import Action
 from huleedu_dagster.domain.outcomes import Stage
-from huleedu_dagster.ledger.ledger import Ledger
-from huleedu_dagster.ledger.records import DeadLetterState, StageRecord
+from huleedu_dagster.ledger.ledger import Ledger, Transaction
+from huleedu_dagster.ledger.records import DeadLetterState, Essay, StageRecord
 from huleedu_dagster.pipeline.essay_views import UnknownEssayError
 from huleedu_dagster.pipeline.stages import EssayWork, Tools
 from huleedu_dagster.pipeline.views import BatchFacts
@@ -41,15 +42,26 @@ def reprocess(
         for slot in wanted:
             if slot not in found:
                 raise UnknownEssayError(slot)
-        for slot in wanted:
-            essay = found[slot]
-            if tx.failures.resolve(batch_id, slot, DeadLetterState.REPLAYED):
-                tx.essays.set_attempts(batch_id, slot, 0, essay.generation + 1)
-                tx.essays.wait_again(batch_id, slot)
-                tx.batches.touch(batch_id)
-            elif not essay.pending:
-                tx.essays.ask_again(batch_id, slot)
+        asked = [slot for slot in wanted if _ask(tx, found[slot])]
+        if asked:
+            only = asked[0] if len(asked) == 1 else None
+            tx.actions.record(Action.REPROCESSED, batch_id=batch_id, slot=only, amount=len(asked))
     return wanted
+
+
+def _ask(tx: Transaction, essay: Essay) -> bool:
+    """Ask for an essay; returns whether it is to be worked over, and was not waiting anyway."""
+    batch_id, slot = essay.upload.batch_id, essay.slot
+    if tx.failures.resolve(batch_id, slot, DeadLetterState.REPLAYED):
+        tx.essays.set_attempts(batch_id, slot, 0, essay.generation + 1)
+        tx.essays.wait_again(batch_id, slot)
+        tx.batches.touch(batch_id)
+        tx.actions.record(Action.REPLAYED, batch_id=batch_id, slot=slot)
+        return False
+    if essay.pending:
+        return False
+    tx.essays.ask_again(batch_id, slot)
+    return True
 
 
 def is_reprocessing(ledger: Ledger, batch_id: str) -> bool:

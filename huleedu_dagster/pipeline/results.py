@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from huleedu_dagster.domain.completeness import Completeness
+from huleedu_dagster.domain.actions import Action
 from huleedu_dagster.domain.events import BatchEssaysReady, ReadyEssay
 from huleedu_dagster.domain.ids import BATCH_LEVEL, ContentType, derived_blob_key
 from huleedu_dagster.domain.keys import canonical_json, hash_of, sha256_hex
@@ -25,12 +25,12 @@ class StoredResult:
 
     Attributes:
         sha256: Hash of its content; its data version.
-        completeness: How complete the batch was when it was made.
+        facts: The batch as it was when it was made.
     """
 
     blob_key: str
     sha256: str
-    completeness: Completeness
+    facts: BatchFacts
 
 
 def write_manifest(ledger: Ledger, blobs: BlobStore, batch_id: str) -> StoredResult:
@@ -46,7 +46,7 @@ def write_manifest(ledger: Ledger, blobs: BlobStore, batch_id: str) -> StoredRes
     key, digest = store_json(blobs, ContentType.BATCH_MANIFEST, batch_id, manifest)
     with ledger.write() as tx:
         tx.results.record(batch_id, ContentType.BATCH_MANIFEST, digest, key)
-    return StoredResult(key, digest, facts.completeness)
+    return StoredResult(key, digest, facts)
 
 
 def release(ledger: Ledger, batch_id: str) -> Release:
@@ -71,6 +71,7 @@ def release(ledger: Ledger, batch_id: str) -> Release:
         if latest is None or latest.fingerprint != fingerprint:
             revision = 1 if latest is None else latest.revision + 1
             tx.results.release(batch_id, revision, fingerprint, manifest)
+            tx.actions.record(Action.RELEASED, batch_id=batch_id)
             if latest is None:
                 tx.metrics.count_completion(batch.registration.registered_at, Completion.READY)
             tx.outbox.publish(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from huleedu_dagster.domain.actions import SYSTEM, Action
 from huleedu_dagster.domain.completeness import ClosedBy
 from huleedu_dagster.domain.events import ExcessContentProvisionedV1
 from huleedu_dagster.domain.ids import slot_id
@@ -189,6 +190,12 @@ class BatchSlots:
     def _record(self, uploads: Sequence[Upload], placements: Sequence[Placement]) -> None:
         self._tx.essays.add_uploads(uploads)
         self._tx.metrics.count_received(uploads)
+        self._tx.actions.record(
+            Action.RECEIVED,
+            batch_id=self._batch.batch_id,
+            amount=len(uploads),
+            correlation_id=uploads[0].correlation_id,
+        )
         self._take_places(uploads, placements)
         self._tx.batches.touch(self._batch.batch_id, received_at=self._tx.now)
         self._close_if_full()
@@ -218,8 +225,9 @@ class BatchSlots:
         self._tx.outbox.publish(event, correlation_id=correlation_id, batch_id=batch_id)
 
     def _close_if_full(self) -> None:
-        if self._is_full:
-            self._tx.batches.close(self._batch.batch_id, ClosedBy.FULL)
+        batch_id = self._batch.batch_id
+        if self._is_full and self._tx.batches.close(batch_id, ClosedBy.FULL):
+            self._tx.actions.record(Action.CLOSED, batch_id=batch_id, actor=SYSTEM)
 
 
 _REASONS: Mapping[Placement, Code] = {

@@ -18,7 +18,7 @@ from huleedu_dagster.extraction.port import Extractor
 from huleedu_dagster.ledger.records import Essay, StageRecord
 from huleedu_dagster.pipeline.versions import CodeVersions
 from huleedu_dagster.spelling.port import SpellcheckReport, Speller, SpellingOptions
-from huleedu_dagster.storage.port import BlobStore
+from huleedu_dagster.storage.port import BlobMissingError, BlobStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +119,21 @@ class EssayWork:
     def _text(self) -> str:
         if self._read_text is None:
             record = self.records[Stage.EXTRACTED_PLAINTEXT]
-            data = self._tools.blobs.get(str(record.blob_key), record.data_version)
+            try:
+                data = self._tools.blobs.get(str(record.blob_key), record.data_version)
+            except BlobMissingError:
+                data = self._extracted_again(record)
             self._read_text = data.decode()
         return self._read_text
+
+    def _extracted_again(self, record: StageRecord) -> bytes:
+        """A text that the store lost, from the file that it came of; kept if it is the same."""
+        found = self._tools.extractor.extract(self._raw_bytes, suffix_of(self._essay.upload.path))
+        data = (found.text or "").encode()
+        if sha256_hex(data) != record.data_version:
+            raise BlobMissingError("a text is not in the store, and its file gives another one")
+        self._tools.blobs.put(str(record.blob_key), data)
+        return data
 
     def _raw_upload(self) -> _Finding:
         upload = self._essay.upload

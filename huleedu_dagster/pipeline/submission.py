@@ -15,16 +15,24 @@ from datetime import datetime
 from types import TracebackType
 from typing import Self
 
+from huleedu_dagster.domain.actions import Action
 from huleedu_dagster.domain.events import EssayUploadFinishedV1
 from huleedu_dagster.domain.ids import ContentType, essay_path, new_upload_id, raw_blob_key
 from huleedu_dagster.domain.keys import sha256_hex
 from huleedu_dagster.ledger.ledger import Ledger, Transaction
+from huleedu_dagster.ledger.metrics import Duplicate
 from huleedu_dagster.ledger.records import Batch, Upload
 from huleedu_dagster.pipeline.slots import Arrival, BatchSlots, Receipt, ReceiptStatus
 from huleedu_dagster.storage.port import BlobStore, BlobWriter
 
 GROUP_FILES = 32
 """Files that wait for their places together, at most."""
+ASKED_SINGLY = 16
+"""Blobs that a submission asks its store for one by one; then it lists the batch once.
+
+A listing takes as long as all that the batch ever got (0.1 s for a thousand blobs in an S3 bucket),
+a question as long as the way to the store and back.
+"""
 
 
 class Submission:
@@ -40,9 +48,12 @@ class Submission:
         max_slots: Slots a batch may have at most.
         batch_id: A registered batch.
         correlation_id: Ties the files' events together; the batch's own if `None`.
+        notes_unchanged: Whether `finish` notes files that came again as they are. Who may look at
+            the same file again without anybody having handed it in does so by `note_unchanged`.
 
     Attributes:
         batch: The batch as it was when the submission began.
+        correlation_id: What its events are tied together by.
         receipts: What was promised, in order.
 
     Raises:
@@ -58,18 +69,22 @@ class Submission:
         batch_id: str,
         *,
         correlation_id: str | None = None,
+        notes_unchanged: bool = True,
     ) -> None:
         self.receipts: list[Receipt] = []
+        self._notes_unchanged = notes_unchanged
+        self._noted = 0
         self._ledger = ledger
         self._blobs = blobs
         self._max_slots = max_slots
         with ledger.read() as tx:
             self.batch: Batch = tx.batches.get(batch_id)
             self._known = tx.essays.latest_hashes(batch_id)
-        self._correlation_id = correlation_id or self.batch.registration.correlation_id
+        self.correlation_id = correlation_id or self.batch.registration.correlation_id
         self._lock = threading.RLock()
         self._waiting: list[Arrival] = []
         self._waiting_since = 0.0
+        self._asked = 0
         self._stored: set[str] | None = None
 
     def __enter__(self) -> Self:
@@ -138,19 +153,24 @@ class Submission:
     def finish(self) -> None:
         """Record that the last file was handed in, in one transaction with what still waits.
 
-        A submission without news is no fact, unless the one that brought the news died before it
-        could say that it was finished.
+        A submission without news is no event, unless the one that brought the news died before it
+        could say that it was finished; that files came again as they are is noted all the same.
 
         Raises:
             sqlalchemy.exc.SQLAlchemyError: The ledger failed; nothing is promised for what waited.
         """
         with self._lock:
-            if not self._waiting and not self._is_news():
+            if not (self._waiting or self._unnoted(self.receipts) or self._is_news()):
                 return
             self._secure()
             with self._ledger.write() as tx:
                 found = self._place(tx)
-                self._publish(tx, [*self.receipts, *found])
+                receipts = [*self.receipts, *found]
+                self._publish(tx, receipts)
+                unnoted = self._unnoted(receipts)
+                if unnoted:
+                    note_unchanged(tx, self.batch.batch_id, unnoted, self.correlation_id)
+            self._noted += unnoted
             self._give(found)
 
     def _keep(self, upload: "FileUpload") -> None:
@@ -161,6 +181,7 @@ class Submission:
                 if not self._has_blob(known):
                     writer.commit()
                     self._restore(known, self._blobs.pieces(upload.blob_key, known.sha256))
+                self._confirm(known)
                 return
             arrival = Arrival(
                 upload_id=upload.upload_id,
@@ -168,7 +189,7 @@ class Submission:
                 sha256=writer.sha256,
                 size=writer.size,
                 blob_key=upload.blob_key,
-                correlation_id=self._correlation_id,
+                correlation_id=self.correlation_id,
             )
             writer.commit(secure=False)
             if self._stored is not None:
@@ -188,6 +209,8 @@ class Submission:
             known = self._still_latest(path, sha256_hex(data))
             if known is not None and not self._has_blob(known):
                 self._restore(known, [data])
+            if known is not None:
+                self._confirm(known)
             return known is not None
 
     def _still_latest(self, path: str, sha256: str) -> Upload | None:
@@ -199,11 +222,17 @@ class Submission:
             latest = tx.essays.latest_upload(self.batch.batch_id, path)
         if latest is None or latest.sha256 != sha256:
             return None
-        self.receipts.append(Receipt.of(latest, ReceiptStatus.UNCHANGED))
         return latest
 
+    def _confirm(self, known: Upload) -> None:
+        # When the store has the bytes, and not before.
+        self.receipts.append(Receipt.of(known, ReceiptStatus.UNCHANGED))
+
     def _has_blob(self, upload: Upload) -> bool:
-        """Whether the store has the raw blob; asked once for all files, since each is dear."""
+        """Whether the store has the raw blob."""
+        if self._stored is None and self._asked < ASKED_SINGLY:
+            self._asked += 1
+            return self._blobs.has(upload.blob_key)
         if self._stored is None:
             prefix = f"{ContentType.RAW_UPLOAD_BLOB}/{self.batch.batch_id}"
             self._stored = set(self._blobs.keys(prefix))
@@ -232,6 +261,11 @@ class Submission:
         self._waiting.clear()
         self.receipts += receipts
 
+    def _unnoted(self, receipts: Sequence[Receipt]) -> int:
+        """How many files came again as they are, those left out that are noted already."""
+        unchanged = sum(it.status is ReceiptStatus.UNCHANGED for it in receipts)
+        return unchanged - self._noted if self._notes_unchanged else 0
+
     def _is_news(self) -> bool:
         if not self.receipts:
             return False
@@ -250,9 +284,9 @@ class Submission:
             batch_id=batch_id,
             expected_count=len(receipts),
             upload_ts=max(moments),
-            correlation_id=uuid.UUID(self._correlation_id),
+            correlation_id=uuid.UUID(self.correlation_id),
         )
-        tx.outbox.publish(event, correlation_id=self._correlation_id, batch_id=batch_id)
+        tx.outbox.publish(event, correlation_id=self.correlation_id, batch_id=batch_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,6 +330,23 @@ class FileUpload:
             sqlalchemy.exc.SQLAlchemyError: The ledger failed; nothing is promised.
         """
         self.submission._keep(self)
+
+
+def note_unchanged(
+    tx: Transaction, batch_id: str, number: int, correlation_id: str | None = None
+) -> None:
+    """Note that files were handed in again as they are; nothing else changes.
+
+    Args:
+        tx: A transaction that may write.
+        batch_id: Their batch.
+        number: How many files.
+        correlation_id: Of the request that brought them; `None` if it was none.
+    """
+    tx.actions.record(
+        Action.UNCHANGED, batch_id=batch_id, amount=number, correlation_id=correlation_id
+    )
+    tx.metrics.count_suppressed(Duplicate.FILE, number)
 
 
 def _has_news(receipts: Sequence[Receipt]) -> bool:

@@ -9,10 +9,13 @@ One process at a time may run a relay; two would deliver everything twice.
 import itertools
 import logging
 import random
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
+from huleedu_dagster.domain.actions import Action
 from huleedu_dagster.ledger.ledger import Ledger
 from huleedu_dagster.relay.port import DeliveryError, Envelope, Relay, Stop
 from huleedu_dagster.relay.reading import (
@@ -157,10 +160,12 @@ class Relaying:
 
     def _carry(self, batch: Sequence[Recorded]) -> None:
         """Deliver a batch or make dead letters of it, and note the position."""
+        started = time.monotonic()
         error, attempts = self._try([envelope for _, envelope in batch])
         if error is None:
             self._patiently(partial(self._note, batch[-1][0]))
             self._delivered += len(batch)
+            self._log_delivered(batch, started)
         elif len(batch) > 1 and not error.retryable:
             # One of them is refused; the others are not to suffer for it.
             for one in batch:
@@ -205,18 +210,36 @@ class Relaying:
                     attempts=attempts,
                 )
             tx.relays.advance(self._relay.name, batch[-1][0])
-        _LOG.error(
-            "relay=%s status=dead_lettered event_id=%s events=%d attempts=%d reason=%s",
-            *(self._relay.name, batch[0][1]["event_id"], len(batch), attempts, error.reason),
-        )
+        for _, envelope in batch:
+            keys = {**self._keys(envelope), "status": "dead_lettered", "attempts": attempts}
+            _LOG.error("event not delivered", extra={**keys, "reason": error.reason})
 
     def _log_retry(
         self, envelope: Envelope, error: DeliveryError, attempt: int, pause: float
     ) -> None:
-        _LOG.warning(
-            "relay=%s status=failed event_id=%s attempt=%d next_in_s=%.1f reason=%s",
-            *(self._relay.name, envelope["event_id"], attempt, pause, error.reason),
-        )
+        keys = {**self._keys(envelope), "status": "failed", "attempts": attempt}
+        more = {"next_in_ms": round(pause * 1000), "reason": error.reason}
+        _LOG.warning("delivery failed", extra={**keys, **more})
+
+    def _log_delivered(self, batch: Sequence[Recorded], started: float) -> None:
+        if not _LOG.isEnabledFor(logging.INFO):
+            return
+        duration_ms = round((time.monotonic() - started) * 1000)
+        for _, envelope in batch:
+            keys = {**self._keys(envelope), "status": "delivered", "duration_ms": duration_ms}
+            _LOG.info("event delivered", extra=keys)
+
+    def _keys(self, envelope: Envelope) -> dict[str, Any]:
+        data = envelope.get("data", {})
+        return {
+            "corr_id": envelope.get("correlation_id"),
+            "batch_id": data.get("batch_id"),
+            "essay_id": data.get("essay_id"),
+            "phase": "relay",
+            "relay": self._relay.name,
+            "event_id": str(envelope["event_id"]),
+            "event_type": envelope.get("event_type"),
+        }
 
     def _patiently(self, act: Callable[[], Result]) -> Result:
         return patiently(
@@ -247,4 +270,9 @@ def replay(ledger: Ledger, relay: Relay, letter_id: int) -> None:
         raise EventGoneError(f"the event of dead letter {letter_id} is not recorded any more")
     relay.deliver([found[0][1]])
     with ledger.write() as tx:
-        tx.relays.resolve(letter_id)
+        if tx.relays.resolve(letter_id):
+            tx.actions.record(
+                Action.RESENT,
+                batch_id=found[0][1]["data"]["batch_id"],
+                correlation_id=found[0][1]["correlation_id"],
+            )

@@ -12,7 +12,7 @@ from tempfile import SpooledTemporaryFile
 from typing import IO, Self, TypeVar
 
 from minio.error import MinioException, S3Error
-from urllib3.exceptions import HTTPError, MaxRetryError
+from urllib3.exceptions import HTTPError, MaxRetryError, ReadTimeoutError
 from urllib3.exceptions import TimeoutError as HTTPTimeoutError
 
 from huleedu_dagster.settings import Settings
@@ -173,7 +173,9 @@ class InboxBucket:
             try:
                 self._ask(fetch)
             except (MaxRetryError, HTTPTimeoutError):
-                raise
+                # Nothing came. Either nobody is there, which this asks, or it is this object.
+                next(self._client.list_objects(self._bucket), None)
+                raise BusyObjectError("the S3 server does not answer for an object") from None
             except (MinioException, HTTPError, ValueError) as error:
                 # The server is there. One object that it cannot give, or that has a name for which
                 # the SDK has no address, must not keep all others out.
@@ -190,8 +192,10 @@ class InboxBucket:
             except MinioException as error:
                 if not passes(error):
                     raise
-            except HTTPError:
-                pass
+            except HTTPError as error:
+                # It was waited for; whoever waits as long again has no time for the others.
+                if _is_silence(error):
+                    raise
             time.sleep(self._patience.pause * 2**attempt)
         return call()
 
@@ -203,3 +207,8 @@ class InboxBucket:
         except OSError as error:
             # Without its cause, which holds the address and with it a name.
             raise error from None
+
+
+def _is_silence(error: HTTPError) -> bool:
+    reason = error.reason if isinstance(error, MaxRetryError) else error
+    return isinstance(reason, ReadTimeoutError)

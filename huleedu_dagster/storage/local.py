@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import stat
 import time
 import uuid
 from collections.abc import Iterable, Iterator
@@ -71,6 +72,14 @@ class LocalBlobStore:
                 raise BlobCorruptedError(_DAMAGED)
         # Opened again, so that no file stays open for one that is never asked for its pieces.
         return self._pieces(key)
+
+    def has(self, key: str) -> bool:
+        """See `BlobStore.has`."""
+        try:
+            return stat.S_ISREG(self._path(key).stat().st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            self._check_root()
+            return False
 
     def keys(self, prefix: str) -> Iterator[str]:
         """See `BlobStore.keys`."""

@@ -150,6 +150,15 @@ class BlobStore(Protocol):
         """
         ...
 
+    def has(self, key: str) -> bool:
+        """Whether something is stored under `key`, without reading it.
+
+        Raises:
+            InvalidBlobKeyError: The key does not fit the grammar.
+            OSError: The store cannot be asked; that is never a missing blob.
+        """
+        ...
+
     def keys(self, prefix: str) -> Iterator[str]:
         """Keys of all blobs below a prefix (whole parts only), in order.
 

@@ -16,6 +16,7 @@ from tempfile import SpooledTemporaryFile
 from types import TracebackType
 from typing import IO, Self, TypeVar
 
+from minio.datatypes import Object
 from minio.error import S3Error
 from urllib3 import BaseHTTPResponse, Timeout
 
@@ -172,6 +173,16 @@ class S3BlobStore:
         weakref.finalize(found, stream.close)
         return found
 
+    def has(self, key: str) -> bool:
+        """See `BlobStore.has`."""
+        check_key(key)
+        with plain_errors(self._bucket):
+            if self._stat(key) is not None:
+                return True
+            # Of a bucket that is not there the answer to the first question is the same.
+            next(self._client.list_objects(self._bucket, key), None)
+            return False
+
     def keys(self, prefix: str) -> Iterator[str]:
         """See `BlobStore.keys`."""
         check_prefix(prefix)
@@ -225,14 +236,9 @@ class S3BlobStore:
         Raises:
             BlobConflictError: Others are.
         """
-        try:
-            # Without this header, a server does not say the hash.
-            headers: dict[str, str | list[str] | tuple[str]] = {"x-amz-checksum-mode": "ENABLED"}
-            found = self._client.stat_object(self._bucket, key, extra_headers=headers)
-        except S3Error as error:
-            if error.code == "NoSuchKey":
-                return False
-            raise
+        found = self._stat(key)
+        if found is None:
+            return False
         same = found.size == size
         stored = (found.metadata or {}).get("x-amz-checksum-sha256")
         if same and stored is not None:
@@ -242,6 +248,16 @@ class S3BlobStore:
         if not same:
             raise BlobConflictError("other bytes are stored under this key")
         return True
+
+    def _stat(self, key: str) -> Object | None:
+        try:
+            # Without this header, a server does not say the hash.
+            headers: dict[str, str | list[str] | tuple[str]] = {"x-amz-checksum-mode": "ENABLED"}
+            return self._client.stat_object(self._bucket, key, extra_headers=headers)
+        except S3Error as error:
+            if error.code == "NoSuchKey":
+                return None
+            raise
 
     def _read(self, key: str, take: Callable[[BaseHTTPResponse], _Read]) -> _Read:
         """What `take` makes of a blob's bytes; it is called again when they stop coming."""

@@ -9,8 +9,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from huleedu_dagster.domain.actions import Action
 from huleedu_dagster.domain.clock import Clock, utc_now
 from huleedu_dagster.ledger.ledger import Ledger
+from huleedu_dagster.ledger.metrics import Duplicate, Metric
 from huleedu_dagster.ledger.tables import metadata
 from tests.support.postgres import postgres_database
 
@@ -67,6 +69,35 @@ def all_rows(ledger: Ledger) -> Rows:
             ]
             for name, table in metadata.tables.items()
         }
+
+
+def facts(ledger: Ledger) -> Rows:
+    """Every row but those that tell that something came again as it is.
+
+    What is handed in again changes none of these; that it was handed in again is told by one row of
+    the journal and one sum alone.
+    """
+    found = all_rows(ledger)
+    found["actions"] = [it for it in found["actions"] if it["action"] != Action.UNCHANGED]
+    sums = found["metric_sums"]
+    found["metric_sums"] = [it for it in sums if it["metric"] != Metric.SUPPRESSED]
+    return found
+
+
+def deeds(ledger: Ledger, batch_id: str | None = None) -> list[tuple[str, str, int]]:
+    """Who did what, to how many, of one batch or of all, the first first."""
+    return [
+        (f"{it['actor_kind']}:{it['actor_id']}", it["action"], it["amount"])
+        for it in all_rows(ledger)["actions"]
+        if batch_id in (None, it["batch_id"])
+    ]
+
+
+def suppressed(ledger: Ledger, kind: Duplicate = Duplicate.FILE) -> float:
+    """How many files, or requests, came again as they are, as metrics tell."""
+    with ledger.read() as tx:
+        found = [it for it in tx.metrics.sums() if it.metric is Metric.SUPPRESSED]
+    return sum(it.total for it in found if it.label == kind)
 
 
 def row_counts(ledger: Ledger) -> dict[str, int]:

@@ -46,6 +46,7 @@ _LEDGER = {
     "outbox": _OF_BATCH,
     "batch_results": _OF_BATCH,
     "releases": _OF_BATCH,
+    "actions": _OF_BATCH,
 }
 _NUMBERS = {
     ("event_logs", "id"): "event",
@@ -57,7 +58,7 @@ _NUMBERS = {
 }
 """Columns that hold the number of a row that others point to, and of which."""
 _COUNTED = {"event": ("event_logs", "id"), "outcome": ("stage_outcomes", "outcome_id")}
-_OWN_NUMBER = {"id", "seq"}
+_OWN_NUMBER = {"id", "seq", "action_id"}
 _IDENTITIES = {
     "runs": ("run_id",),
     "uploads": ("upload_id", "correlation_id"),

@@ -28,6 +28,9 @@ class Reading:
 def reading(urls: Sequence[str]) -> Iterator[Reading]:
     """Look at what this process asks of these databases.
 
+    What was asked shortly before, unless somebody looked at that as well, may be counted with it:
+    the server waits a while until it counts what it did for a connection.
+
     Args:
         urls: Databases on Postgres that nobody else asks meanwhile.
     """

@@ -7,7 +7,6 @@ from types import TracebackType
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 from dagster import (
     AssetCheckKey,
     AssetKey,
@@ -19,7 +18,6 @@ from dagster import (
 
 from huleedu_dagster.domain.registration import BatchSettings
 from huleedu_dagster.ledger.ledger import Ledger
-from huleedu_dagster.ledger.tables import metadata
 from huleedu_dagster.orchestration.home import DagsterHome
 from huleedu_dagster.orchestration.in_process import InProcessDaemon
 from huleedu_dagster.pipeline.intake import Intake, Receipt
@@ -30,6 +28,7 @@ from huleedu_dagster.storage.local import LocalBlobStore
 from tests.support import world_defs
 from tests.support.counted import CountedBlobStore
 from tests.support.fakes import ManualClock
+from tests.support.ledger import facts
 
 GOOD = "The class went to the museum on Friday and everyone liked the old ships very much."
 
@@ -168,14 +167,8 @@ class World:
         return list(self.instance.get_runs(RunsFilter(job_name=job, tags=tags)))
 
     def rows(self) -> dict[str, int]:
-        """Number of rows of every table of the ledger."""
-        with self.ledger.read() as tx:
-            return {
-                name: tx.connection.execute(
-                    sa.select(sa.func.count()).select_from(table)
-                ).scalar_one()
-                for name, table in metadata.tables.items()
-            }
+        """Number of rows of every table of the ledger; see `facts`."""
+        return {name: len(rows) for name, rows in facts(self.ledger).items()}
 
     def blob_keys(self) -> set[str]:
         """Keys of all stored blobs."""

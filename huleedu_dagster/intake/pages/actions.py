@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Depends, Path, Request, Response
 from starlette.responses import RedirectResponse
 
-from huleedu_dagster.intake.authority import services_of, visible_batch
+from huleedu_dagster.intake.authority import acting, intake_of, services_of, visible_batch
 from huleedu_dagster.intake.batches import BatchId, Closer, EssayId, Operator
 from huleedu_dagster.intake.contracts import WaiveRequest
 from huleedu_dagster.intake.csrf import Form, form_of
@@ -26,17 +26,17 @@ def close(request: Request, batch_id: BatchId, principal: Closer) -> Response:
     ledger = services_of(request).ledger
     with ledger.read() as tx:
         visible_batch(tx, principal, batch_id)
-    lifecycle.close(ledger, batch_id)
+    lifecycle.close(acting(request), batch_id)
     return _back(batch_id)
 
 
 @router.post("/batches/{batch_id}/reopen")
 def reopen(request: Request, batch_id: BatchId, principal: Operator) -> Response:
     """Take essays again, those that came late first."""
-    services = services_of(request)
-    with services.ledger.read() as tx:
+    ledger = services_of(request).ledger
+    with ledger.read() as tx:
         visible_batch(tx, principal, batch_id)
-    services.intake.reopen(batch_id)
+    intake_of(request).reopen(batch_id)
     return _back(batch_id)
 
 
@@ -53,7 +53,7 @@ def waive(
     with ledger.read() as tx:
         visible_batch(tx, principal, batch_id)
     asked = WaiveRequest(reason=form.get("reason"))
-    lifecycle.waive(ledger, batch_id, essay_id, asked.reason)
+    lifecycle.waive(acting(request), batch_id, essay_id, asked.reason)
     return _back(batch_id, essay_id)
 
 
@@ -66,7 +66,7 @@ def reprocess(
     ledger = services_of(request).ledger
     with ledger.read() as tx:
         visible_batch(tx, principal, batch_id)
-    reprocessing.reprocess(ledger, batch_id, [essay_id])
+    reprocessing.reprocess(acting(request), batch_id, [essay_id])
     return _back(batch_id, essay_id)
 
 
@@ -83,7 +83,7 @@ def replay(
         visible_batch(tx, principal, batch_id)
         if tx.failures.dead_letter(number).batch_id != batch_id:
             raise UnknownDeadLetterError(number)
-    letter = lifecycle.replay(ledger, number)
+    letter = lifecycle.replay(acting(request), number)
     return _back(batch_id, letter.slot)
 
 

@@ -11,13 +11,18 @@ _LOCK_MS = 300
 """Less than the second after which Postgres looks for a deadlock and ends somebody's work."""
 _LOCK_SECONDS = 30.0
 _PAUSE_SECONDS = 0.1
+_LOCK_NOT_AVAILABLE = "55P03"
 
-HEAD = "0005"
+HEAD = "0007"
 """The newest revision; a test holds it equal to what Alembic finds."""
 
 
 class UnknownRevisionError(Exception):
     """A database is at a revision that this program does not know; the message is a sentence."""
+
+
+class TablesInUseError(Exception):
+    """Others hold the tables all the time; the message is a sentence."""
 
 
 def current_revision(engine: sa.Engine) -> str | None:
@@ -37,6 +42,7 @@ def upgrade(engine: sa.Engine, revision: str = "head") -> None:
 
     Raises:
         UnknownRevisionError: It is at a revision of a newer version, or of another program.
+        TablesInUseError: Others held its tables for half a minute; nothing was changed.
         sqlalchemy.exc.SQLAlchemyError: The database cannot be reached or refuses.
     """
     if revision in ("head", HEAD) and current_revision(engine) == HEAD:
@@ -77,7 +83,12 @@ def _lock_tables(connection: sa.Connection) -> None:
                 connection.exec_driver_sql(f"SET LOCAL lock_timeout = {_LOCK_MS}")
                 connection.exec_driver_sql(f"LOCK TABLE {', '.join(there)}")
             return
-        except sa.exc.OperationalError:
-            if time.monotonic() > until:
+        except sa.exc.OperationalError as error:
+            if getattr(error.orig, "pgcode", None) != _LOCK_NOT_AVAILABLE:
                 raise
+            if time.monotonic() > until:
+                raise TablesInUseError(
+                    "the ledger's tables are in use all the time and cannot be migrated; end what "
+                    "works on it (`huleedu doctor` counts the connections) and try again"
+                ) from None
             time.sleep(_PAUSE_SECONDS)

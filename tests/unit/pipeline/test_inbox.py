@@ -13,7 +13,7 @@ from huleedu_dagster.domain.registration import BatchSettings
 from huleedu_dagster.pipeline.inbox import Inbox, Sweep, misnamed
 from huleedu_dagster.pipeline.inbox_turns import Allowance
 from huleedu_dagster.pipeline.sources import walk
-from tests.support.boundary import refuse_listing
+from tests.support.boundary import refuse_listing, refuse_reading
 from tests.support.ledger import all_rows, events
 from tests.support.workshop import GOOD, Workshop
 from tests.unit.pipeline.archives import broken_member, zipped
@@ -248,21 +248,53 @@ def test_a_damaged_archive_never_stops_the_other_batches(post: Post, harm: str) 
 def test_a_file_that_cannot_be_read_is_counted_and_stays_and_the_others_are_taken_in(
     post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = Path.read_bytes
-
-    def refuse(path: Path) -> bytes:
-        if path.name == "a.txt":
-            raise PermissionError(13, "Permission denied")
-        return read(path)
-
     post.drop("class-a/a.txt")
     post.drop("class-a/b.txt", b"b")
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "read_bytes", refuse)
+        refuse_reading(patch, "a.txt")
         assert post.sweep() == Sweep(taken=1, unreadable=1)
         assert post.sweep(limit=1) == Sweep(unreadable=1)
     assert post.sweep() == Sweep(taken=1)
     assert post.paths() == ["b.txt", "a.txt"]
+
+
+def test_a_batch_is_not_closed_without_a_file_that_cannot_be_read(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post.drop("class-a/a.txt")
+    post.drop("class-a/b.txt", b"b")
+    post.drop("class-a/.complete", b"")
+    with monkeypatch.context() as patch:
+        refuse_reading(patch, "a.txt")
+        assert post.sweep() == Sweep(taken=1, unreadable=1)
+        post.shop.clock.advance(60)
+        assert post.sweep() == Sweep(unreadable=1)
+        assert not post.is_closed()
+        # Nor when it is quiet for long.
+        assert post.shop.facts().batch.last_received_at == post.shop.clock.now
+    assert post.sweep() == Sweep(taken=1)
+    assert post.is_closed()
+    assert post.paths() == ["b.txt", "a.txt"]
+
+
+def test_a_batch_whose_folder_cannot_be_listed_is_not_quiet(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post.drop("class-a/a.txt")
+    post.sweep()
+    post.shop.clock.advance(60)
+    with monkeypatch.context() as patch:
+        refuse_listing(patch, "class-a")
+        assert post.sweep() == Sweep(unreadable=1)
+    assert post.shop.facts().batch.last_received_at == post.shop.clock.now
+
+
+def test_a_file_that_can_never_be_taken_in_does_not_keep_its_batch_open(post: Post) -> None:
+    post.drop("class-a/a.txt")
+    post.drop("class-a/large.txt", b"x" * 10_001)
+    post.drop("class-a/.complete", b"")
+    assert post.sweep() == Sweep(taken=1, unreadable=1)
+    assert post.is_closed()
 
 
 def test_files_that_are_too_large_do_not_keep_the_others_waiting_for_ever(post: Post) -> None:

@@ -17,9 +17,9 @@ from huleedu_dagster.pipeline.inbox_bucket import BucketInbox
 from huleedu_dagster.pipeline.inbox_sweep import Sweep
 from huleedu_dagster.pipeline.inbox_turns import Allowance
 from huleedu_dagster.storage.inbox_bucket import InboxBucket
-from huleedu_dagster.storage.s3 import S3Options
+from huleedu_dagster.storage.s3 import S3Options, open_client
 from huleedu_dagster.storage.s3_client import S3Client
-from tests.support.between import Between, Fault, dropped
+from tests.support.between import Between, Fault, dropped, silent
 from tests.support.dropping import drop, drop_all, inbox_bucket, names_in, take_out
 from tests.support.ledger import all_rows, events
 from tests.support.seaweed import through
@@ -335,6 +335,31 @@ def test_a_batch_is_not_closed_without_an_object_that_the_server_gives_a_moment_
     assert post.sweep() == Sweep(taken=1)
     assert post.is_closed()
     assert post.paths() == ["a.txt", "b.txt"]
+
+
+@pytest.mark.parametrize("fault", [silent, dropped])
+def test_an_object_that_never_comes_keeps_its_batch_open_and_no_other_out(
+    post: Drop, monkeypatch: pytest.MonkeyPatch, fault: Fault
+) -> None:
+    drop_all(post.options, ["class-a/a.txt", "class-a/b.txt", "class-a/.complete", "class-b/c.txt"])
+    get = S3Client.get_object
+    port = int(post.options.endpoint.partition(":")[2])
+    with monkeypatch.context() as patch, Between(port, always=fault) as between:
+        impatient = replace(through(post.options, between.port, retries=0), read_seconds=0.2)
+        other = open_client(impatient)
+
+        def by_another_way(client: S3Client, bucket: str, name: str) -> object:
+            return get(other if name == "class-a/a.txt" else client, bucket, name)
+
+        patch.setattr(S3Client, "get_object", by_another_way)
+        assert post.sweep() == Sweep(taken=2, waiting=1)
+        # Whoever is silent for long is not waited for twice.
+        again = 0 if fault is silent else post.options.patience.times
+        assert between.connections == 1 + again
+    assert not post.is_closed()
+    assert post.paths("class-b") == ["c.txt"]
+    assert post.sweep() == Sweep(taken=1)
+    assert post.is_closed()
 
 
 def test_a_store_that_fails_leaves_the_object_for_the_next_sweep(post: Drop) -> None:

@@ -14,7 +14,7 @@ from huleedu_dagster.ledger.records import UploadStatus
 from huleedu_dagster.pipeline import lifecycle
 from huleedu_dagster.pipeline.intake import ReceiptStatus
 from tests.support.fakes import START
-from tests.support.ledger import all_rows, events, row_counts
+from tests.support.ledger import all_rows, events, facts, row_counts
 from tests.support.workshop import GOOD, Workshop
 
 OTHER = GOOD + b" And of the harbour."
@@ -23,12 +23,12 @@ OTHER = GOOD + b" And of the harbour."
 def test_the_same_path_and_bytes_change_nothing_at_all(shop: Workshop) -> None:
     shop.register(expected=3)
     (first,) = shop.hand_in("Ida/essay.txt")
-    rows, blobs = all_rows(shop.ledger), shop.blob_hashes()
+    rows, blobs = facts(shop.ledger), shop.blob_hashes()
     for path in ("Ida/essay.txt", "./Ida//essay.txt", "Ida\\essay.txt"):
         (again,) = shop.hand_in(path)
         assert again.status is ReceiptStatus.UNCHANGED
         assert (again.upload_id, again.slot) == (first.upload_id, "e001")
-    assert all_rows(shop.ledger) == rows
+    assert facts(shop.ledger) == rows
     assert shop.blob_hashes() == blobs
 
 

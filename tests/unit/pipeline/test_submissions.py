@@ -6,8 +6,8 @@ import pytest
 import sqlalchemy as sa
 
 from huleedu_dagster.pipeline.intake import Intake, ReceiptStatus
-from huleedu_dagster.pipeline.submission import GROUP_FILES
-from tests.support.ledger import all_rows, events, row_counts
+from huleedu_dagster.pipeline.submission import ASKED_SINGLY, GROUP_FILES
+from tests.support.ledger import all_rows, events, facts, row_counts
 from tests.support.workshop import GOOD, Workshop
 
 OTHER = GOOD + b" And of the harbour."
@@ -146,9 +146,9 @@ def test_two_requests_that_end_at_once_are_two_facts(shop: Workshop) -> None:
         submission.finish()
     assert len(events(shop.ledger, "essay_upload")) == 2
     # Both are finished, in whatever order they said so.
-    before = all_rows(shop.ledger)
+    before = facts(shop.ledger)
     shop.hand_in("a.txt", "b.txt")
-    assert all_rows(shop.ledger) == before
+    assert facts(shop.ledger) == before
 
 
 def test_a_version_that_another_machine_took_in_meanwhile_is_seen(shop: Workshop) -> None:
@@ -195,7 +195,7 @@ def test_a_raw_blob_that_the_store_lost_comes_back_with_the_same_file(
     with shop.intake.submission("class-a") as first:
         for name in ("a.txt", "b.txt"):
             first.receive(name, data_of(name))
-    before = all_rows(shop.ledger)
+    before = facts(shop.ledger)
     lost = first.receipts[0].upload_id
     (key,) = [it for it in shop.blobs.keys("raw_upload_blob/class-a") if it.endswith(lost)]
     (shop.folder / "blobs" / key).unlink()
@@ -211,4 +211,47 @@ def test_a_raw_blob_that_the_store_lost_comes_back_with_the_same_file(
 
     assert [it.status for it in submission.receipts] == [ReceiptStatus.UNCHANGED] * 2
     assert shop.blobs.get(key, first.receipts[0].sha256) == data_of("a.txt")
-    assert all_rows(shop.ledger) == before
+    assert facts(shop.ledger) == before
+
+
+def test_a_raw_blob_that_cannot_be_put_back_leaves_its_file_without_a_receipt(
+    shop: Workshop,
+) -> None:
+    shop.register(expected=1)
+    shop.receive("a.txt")
+    (key,) = shop.blobs.keys("raw_upload_blob/class-a")
+    (shop.folder / "blobs" / key).unlink()
+    submission = shop.intake.submission("class-a")
+
+    for operation in ("has", "put"):
+        shop.blobs.fail(operation, "raw_upload_blob", times=1)
+        with pytest.raises(OSError, match="away"):
+            submission.receive("a.txt", GOOD)
+        assert submission.receipts == []
+
+    submission.receive("a.txt", GOOD)
+    assert [it.status for it in submission.receipts] == [ReceiptStatus.UNCHANGED]
+    assert shop.blobs.has(key)
+
+
+def test_few_files_that_come_again_ask_for_no_listing_of_all_that_their_batch_ever_got(
+    shop: Workshop,
+) -> None:
+    shop.register(expected=ASKED_SINGLY + 1)
+    names = [f"{number:03d}.txt" for number in range(ASKED_SINGLY + 1)]
+    with shop.intake.submission("class-a") as first:
+        for name in names:
+            first.receive(name, data_of(name))
+    shop.blobs.fail("keys", "raw_upload_blob")
+
+    with shop.intake.submission("class-a") as again:
+        for name in names[:-1]:
+            again.receive(name, data_of(name))
+        assert [it.status for it in again.receipts] == [ReceiptStatus.UNCHANGED] * ASKED_SINGLY
+        # Of many, one listing is cheaper than a question for each.
+        with pytest.raises(OSError, match="away"):
+            again.receive(names[-1], data_of(names[-1]))
+        shop.blobs.fail("keys", "raw_upload_blob", times=0)
+        shop.blobs.fail("has", "raw_upload_blob")
+        again.receive(names[-1], data_of(names[-1]))
+        again.receive(names[0], data_of(names[0]))
