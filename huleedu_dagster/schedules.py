@@ -11,9 +11,21 @@ from dagster import (
     schedule,
 )
 
+from huleedu_dagster.assets.groups import OF_DAYS, OF_ESSAYS, OWNED
 from huleedu_dagster.jobs import AUDIT_JOB, ESSAY_CHECK_JOB
 from huleedu_dagster.partitions import cell_key
 from huleedu_dagster.resources.ledger import LedgerResource
+
+_AUDIT = """Reports on the day that ended, every night at 00:15 UTC.
+
+**When a night was missed**, since nothing ran then, materialize that day of `audit_report`: a
+report can be made of any day, at any time after it.
+"""
+_CHECKS = """Checks the essays of every batch in which anything happened on the day that ended.
+
+Every night at 00:30 UTC, with one run for each batch. **When a night was missed**, launch the job
+`check_essays` for the cells of those batches.
+"""
 
 
 def build_schedules() -> list[ScheduleDefinition]:
@@ -22,6 +34,9 @@ def build_schedules() -> list[ScheduleDefinition]:
     @schedule(
         name="daily_audit",
         job_name=AUDIT_JOB,
+        description=_AUDIT,
+        metadata=OWNED,
+        tags=OF_DAYS,
         cron_schedule="15 0 * * *",
         execution_timezone="UTC",
         default_status=DefaultScheduleStatus.RUNNING,
@@ -34,6 +49,9 @@ def build_schedules() -> list[ScheduleDefinition]:
     @schedule(
         name="daily_essay_checks",
         job_name=ESSAY_CHECK_JOB,
+        description=_CHECKS,
+        metadata=OWNED,
+        tags=OF_ESSAYS,
         cron_schedule="30 0 * * *",
         execution_timezone="UTC",
         default_status=DefaultScheduleStatus.RUNNING,

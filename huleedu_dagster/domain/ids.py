@@ -41,6 +41,8 @@ class ContentType(StrEnum):
     AUDIT_REPORT_JSON = "audit_report_json"
     AUDIT_REPORT_CSV = "audit_report_csv"
     AUDIT_REPORT_HTML = "audit_report_html"
+    AUDIT_BATCHES_PARQUET = "audit_batches_parquet"
+    AUDIT_ESSAYS_PARQUET = "audit_essays_parquet"
 
 
 def is_batch_id(text: str) -> bool:

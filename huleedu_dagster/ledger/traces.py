@@ -15,6 +15,7 @@ from huleedu_dagster.ledger.records import (
 )
 from huleedu_dagster.ledger.rows import Rows
 from huleedu_dagster.ledger.tables import (
+    actions,
     attempts,
     batch_results,
     batches,
@@ -63,6 +64,15 @@ class TraceRows(Rows):
             .order_by(batches.c.batch_id)
         )
         return list(self.connection.execute(query).scalars())
+
+    def touched(self, correlation_id: str) -> list[tuple[str, str | None]]:
+        """Batches that something was done to under it, and the essay if it was done to one."""
+        query = (
+            sa.select(actions.c.batch_id, actions.c.slot)
+            .where(actions.c.correlation_id == correlation_id, actions.c.batch_id.is_not(None))
+            .order_by(actions.c.action_id)
+        )
+        return [(row.batch_id, row.slot) for row in self.connection.execute(query)]
 
     def attempts(self, batch_id: str, slots: Collection[str]) -> list[Attempt]:
         """Runs that failed at these slots of a batch, the first first."""

@@ -1,30 +1,21 @@
-"""The audit report of a day: totals and batches, from the ledger, as JSON, CSV and HTML."""
+"""The audit report of a day in all its forms: JSON, CSV, parquet and a page."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from huleedu_dagster.domain.ids import ContentType
-from huleedu_dagster.domain.keys import canonical_json
-from huleedu_dagster.ledger.ledger import Ledger, Transaction
-from huleedu_dagster.pipeline.results import store_text
-from huleedu_dagster.pipeline.views import BatchFacts, batch_view
-from huleedu_dagster.reports.templates import render
+from huleedu_dagster.domain.ids import BATCH_LEVEL, ContentType, derived_blob_key
+from huleedu_dagster.domain.keys import canonical_json, sha256_hex
+from huleedu_dagster.ledger.audit_facts import Days
+from huleedu_dagster.ledger.ledger import Ledger
+from huleedu_dagster.reports.audit_content import AuditContent
+from huleedu_dagster.reports.audit_page import audit_html
+from huleedu_dagster.reports.audit_tables import EssayTable, batches_csv, batches_parquet
 from huleedu_dagster.storage.port import BlobStore
 
-COLUMNS = (
-    "batch_id",
-    "status",
-    "expected",
-    "received",
-    "ready",
-    "rejected",
-    "dead_lettered",
-    "missing",
-    "excess",
-    "waived",
-)
+Forms = Mapping[ContentType, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +23,37 @@ class AuditReport:
     """A stored audit report.
 
     Attributes:
-        totals: Counts by name.
-        sha256: Hash of the JSON form; the data version.
+        content: What it tells.
+        sha256: Hash of all that does not change any more; the data version.
         blob_keys: Where each form is stored, by kind.
     """
 
-    day: date
-    totals: dict[str, int]
+    content: AuditContent
     sha256: str
     blob_keys: dict[ContentType, str]
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """Counts by name."""
+        return dict(self.content.totals)
+
+
+def audit_forms(ledger: Ledger, days: Days) -> tuple[AuditContent, Forms]:
+    """The audit of some days in every form; nothing is stored.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: The ledger cannot be reached.
+    """
+    essays = EssayTable()
+    with ledger.read() as tx:
+        content = AuditContent.read(tx, days, essays.add)
+    return content, {
+        ContentType.AUDIT_REPORT_JSON: canonical_json(content.as_json()).encode(),
+        ContentType.AUDIT_REPORT_CSV: batches_csv(content),
+        ContentType.AUDIT_REPORT_HTML: audit_html(content).encode(),
+        ContentType.AUDIT_BATCHES_PARQUET: batches_parquet(content),
+        ContentType.AUDIT_ESSAYS_PARQUET: essays.parquet(),
+    }
 
 
 def write_audit_report(ledger: Ledger, blobs: BlobStore, day: date) -> AuditReport:
@@ -48,49 +61,19 @@ def write_audit_report(ledger: Ledger, blobs: BlobStore, day: date) -> AuditRepo
 
     Raises:
         OSError: The store cannot be reached.
+        sqlalchemy.exc.SQLAlchemyError: The ledger cannot be reached.
     """
-    with ledger.read() as tx:
-        totals = tx.audit.totals(day)
-        rows = [_row(tx, batch_id) for batch_id in tx.audit.batches_touched(day)]
-    body = canonical_json({"day": day.isoformat(), "totals": totals, "batches": rows})
-    page = render("audit.html", day=day.isoformat(), totals=totals, rows=rows, columns=COLUMNS)
-    forms = {
-        ContentType.AUDIT_REPORT_JSON: body,
-        ContentType.AUDIT_REPORT_CSV: _csv(rows),
-        ContentType.AUDIT_REPORT_HTML: page,
-    }
-    stored = {kind: store_text(blobs, kind, day.isoformat(), it) for kind, it in forms.items()}
+    content, forms = audit_forms(ledger, Days.one(day))
+    keys = {kind: _store(blobs, kind, day, data) for kind, data in forms.items()}
+    totals = dict(content.totals)
     with ledger.write() as tx:
-        for kind, (key, _) in stored.items():
+        for kind, key in keys.items():
             tx.audit.record(day, kind, key, totals)
-    return AuditReport(
-        day=day,
-        totals=totals,
-        sha256=stored[ContentType.AUDIT_REPORT_JSON][1],
-        blob_keys={kind: key for kind, (key, _) in stored.items()},
-    )
+    return AuditReport(content, content.version, keys)
 
 
-def totals_agree(reported: dict[str, int], counted: dict[str, int]) -> list[str]:
-    """The names whose reported total is not what the ledger counts; empty when all agree."""
-    names = sorted({*reported, *counted})
-    return [name for name in names if reported.get(name, 0) != counted.get(name, 0)]
-
-
-def _row(tx: Transaction, batch_id: str) -> dict[str, Any]:
-    view = batch_view(BatchFacts.read(tx, batch_id), tx.now)
-    return view.model_dump(mode="json", include=set(COLUMNS))
-
-
-def _csv(rows: list[dict[str, Any]]) -> str:
-    import pandas as pd
-
-    frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    return str(frame.to_csv(index=False, lineterminator="\n"))
-
-
-def stored_totals(ledger: Ledger, blobs: BlobStore, day: date) -> dict[str, int]:
-    """The totals in the stored report of a day, read back from its JSON.
+def stored_report(ledger: Ledger, blobs: BlobStore, day: date) -> dict[str, Any]:
+    """The stored report of a day, read back from its JSON.
 
     Raises:
         LookupError: There is no report of this day.
@@ -102,5 +85,11 @@ def stored_totals(ledger: Ledger, blobs: BlobStore, day: date) -> dict[str, int]
     if key is None:
         raise LookupError("there is no audit report of this day")
     digest = key.rsplit("/", 1)[-1]
-    totals: dict[str, int] = json.loads(blobs.get(key, digest))["totals"]
-    return totals
+    report: dict[str, Any] = json.loads(blobs.get(key, digest))
+    return report
+
+
+def _store(blobs: BlobStore, kind: ContentType, day: date, data: bytes) -> str:
+    key = derived_blob_key(kind, day.isoformat(), BATCH_LEVEL, sha256_hex(data))
+    blobs.put(key, data)
+    return key

@@ -1,4 +1,4 @@
-"""Figures of a class: rates and distributions. Pure functions over values."""
+"""Figures: rates, distributions and percentiles. Pure functions over values."""
 
 import math
 from collections.abc import Sequence
@@ -37,6 +37,45 @@ def middle(values: Sequence[float]) -> float | None:
     ordered = sorted(values)
     half = len(ordered) // 2
     return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How long something took, in seconds; times are `None` where there is nothing.
+
+    Attributes:
+        count: How many values.
+        p50: Half of them are this or less; the others likewise, of a hundred.
+    """
+
+    count: int
+    p50: float | None
+    p90: float | None
+    p95: float | None
+    p99: float | None
+    max: float | None
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """The percentiles of some values, to milliseconds."""
+    if not values:
+        return Spread(0, None, None, None, None, None)
+    ordered = sorted(values)
+    shares = (0.5, 0.9, 0.95, 0.99, 1.0)
+    return Spread(len(ordered), *(round(percentile(ordered, it), 3) for it in shares))
+
+
+def percentile(ordered: Sequence[float], share: float) -> float:
+    """The value that a share of the others is below, between two of them in proportion.
+
+    Args:
+        ordered: At least one value, the smallest first.
+        share: From 0 (the smallest) to 1 (the largest).
+    """
+    place = share * (len(ordered) - 1)
+    below = math.floor(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
 
 
 def distribution(values: Sequence[float], most: int = MOST_BINS) -> tuple[Bin, ...]:
