@@ -11,9 +11,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from huleedu_dagster.domain.ids import MAX_SLOTS
 from huleedu_dagster.domain.registration import BatchSettings
 
+_PLACE = r"(?:\[[^\]@/]*\]|[^@/:?#]*)(?::\d+)?"
 _DATABASE_URL = re.compile(
-    r"sqlite[+a-z]*:///.*|[a-z0-9+]+://(?:[^@/]*@)?[^@/]*(?:/[^@]*)?", re.DOTALL
+    rf"sqlite[+a-z]*:///.*|[a-z0-9+]+://(?:[^@/]*@)?{_PLACE}(?:[/?][^@]*)?", re.DOTALL
 )
+# Of a broker another kind is refused where it is needed.
+_BROKER_URL = re.compile(rf"rediss?://(?:[^@/?#]*@)?{_PLACE}(?:[/?][^@]*)?|(?!redis).*", re.DOTALL)
 
 
 def _user_cache() -> Path:
@@ -99,6 +102,10 @@ class Settings(BaseSettings):
         intake_session_key: Signs the cookies of browsers, the same on several machines; at least 32
             characters. Made and kept in the home folder when empty.
         dagster_url: Address of Dagster's pages for links; none are shown when empty.
+        intake_url: Address of the intake's pages for links on Dagster's; none are shown when empty.
+        log_format: `json` for lines of JSON, `console` for lines that people read, or `auto`:
+            people on a terminal, JSON everywhere else.
+        log_level: The least important lines that are written.
         spelling_engine: `index`, or `reference` for pyspellchecker itself, which is exact and slow.
         spelling_ranker: `count`, the library's order of suggestions, or `channel`, which weighs how
             likely each mistake is.
@@ -179,6 +186,9 @@ class Settings(BaseSettings):
     intake_session_seconds: int = Field(default=12 * 3600, ge=60)
     intake_session_key: str = Field(default="", repr=False, pattern=r"^(?:\S{32,})?$")
     dagster_url: str = ""
+    intake_url: str = Field(default="", pattern=r"^(?:https?://[^\s\"'<>]+)?$")
+    log_format: Literal["auto", "console", "json"] = "auto"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
     spelling_engine: Literal["index", "reference"] = "index"
     spelling_ranker: Literal["count", "channel"] = "count"
     spelling_cache: Path = Field(default_factory=_user_cache)
@@ -218,6 +228,16 @@ class Settings(BaseSettings):
         if value and _DATABASE_URL.fullmatch(value) is None:
             raise ValueError(
                 "is no URL of a database; write `@`, `/` and `%` of a password as %40, %2F and %25"
+            )
+        return value
+
+    @field_validator("broker_url")
+    @classmethod
+    def _the_password_of_the_broker_is_encoded(cls, value: str) -> str:
+        if _BROKER_URL.fullmatch(value) is None:
+            raise ValueError(
+                "is no URL of a broker; write `@`, `/`, `#`, `?` and `%` of a password as %40, "
+                "%2F, %23, %3F and %25"
             )
         return value
 

@@ -38,17 +38,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from huleedu_dagster.intake.serving import IntakeServer
     from huleedu_dagster.intake.upkeep import Upkeep
     from huleedu_dagster.intake.wire import IntakeProtocol
+    from huleedu_dagster.observability.logs import configure_service
     from huleedu_dagster.settings import Settings
 
+    settings = Settings()
+    configure_service(settings)
     _allow_open_files()
-    services = Services.of(Settings(), embedded=chosen.embedded)
+    services = Services.of(settings, embedded=chosen.embedded)
     app = build_app(services)
     config = uvicorn.Config(
         app,
         host=chosen.host,
         port=chosen.port,
-        # Names of files and batches are in the addresses; they belong in no log.
+        # Names of files and batches are in the addresses; our lines have the routes.
         access_log=False,
+        log_config=None,
         http=IntakeProtocol,
         ws="none",
         server_header=False,

@@ -28,6 +28,7 @@ def build_app(services: Services) -> FastAPI:
     from huleedu_dagster.intake import metrics as told
     from huleedu_dagster.intake.description import described
     from huleedu_dagster.intake.pages.routers import PAGES
+    from huleedu_dagster.intake.request_log import RequestLog
 
     # The pages of the documentation would load scripts from elsewhere.
     app = FastAPI(
@@ -47,6 +48,7 @@ def build_app(services: Services) -> FastAPI:
     app.state.metrics = told.metrics_of(services)
     app.add_middleware(Door, services=services, rates=app.state.rates)
     app.add_middleware(told.Counting, metrics=app.state.metrics)
+    app.add_middleware(RequestLog)
     app.add_exception_handler(HTTPException, _tell)
     app.add_exception_handler(RequestValidationError, _tell)
     for module in (batches, files, downloads, operations, stream, signing, told):

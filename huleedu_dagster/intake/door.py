@@ -9,9 +9,8 @@ the places at most.
 
 import logging
 import math
-import traceback
 import uuid
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from contextlib import ExitStack, suppress
 from enum import Enum, auto
 from typing import Any
@@ -43,6 +42,7 @@ from huleedu_dagster.intake.problems import ProblemCode, ProblemError, problem_r
 from huleedu_dagster.intake.rates import Places, Rates
 from huleedu_dagster.intake.services import Services
 from huleedu_dagster.intake.sessions import Session
+from huleedu_dagster.observability.logs import bound
 
 READY_PATH = "/readyz"
 OPEN_PATHS = frozenset({"/healthz", READY_PATH, "/openapi.json"})
@@ -66,7 +66,7 @@ _SECURITY_HEADERS = {
 }
 _CLOSE = {"Connection": "close"}
 _MOST_SIGN_IN_BYTES = 10_000
-_LOGGER = logging.getLogger("huleedu.intake")
+_LOG = logging.getLogger(__name__)
 
 
 class _Work(Enum):
@@ -115,25 +115,27 @@ class Door:
         state = scope.setdefault("state", {})
         state["correlation_id"] = correlation_id or str(uuid.uuid4())
         state.update(principal=None, session=None, form=None)
-        answer = _Answer(send, state["correlation_id"], self._services.limits.idle_seconds)
-        try:
-            if correlation_id is None:
-                raise ProblemError(
-                    ProblemCode.INVALID_REQUEST, f"The header {CORRELATION_HEADER} is not a UUID."
-                )
-            self._check_host(headers)
-            if scope["path"] == READY_PATH:
-                with self._places.one(_Work.CHECK, self._services.limits.max_checks):
+        answer = _Answer(send, state, self._services.limits.idle_seconds)
+        with bound(corr_id=state["correlation_id"]):
+            try:
+                if correlation_id is None:
+                    raise ProblemError(
+                        ProblemCode.INVALID_REQUEST,
+                        f"The header {CORRELATION_HEADER} is not a UUID.",
+                    )
+                self._check_host(headers)
+                if scope["path"] == READY_PATH:
+                    with self._places.one(_Work.CHECK, self._services.limits.max_checks):
+                        await self._app(scope, receive, answer.send)
+                elif scope["path"] in OPEN_PATHS:
                     await self._app(scope, receive, answer.send)
-            elif scope["path"] in OPEN_PATHS:
-                await self._app(scope, receive, answer.send)
-            else:
-                await self._admit(scope, headers, receive, answer, state)
-        except ClientDisconnect:
-            # Gone, or does not read: the server breaks the connection off.
-            return
-        except Exception as error:
-            await answer.fail(error, scope, receive, self._services.limits.retry_seconds)
+                else:
+                    await self._admit(scope, headers, receive, answer, state)
+            except ClientDisconnect:
+                # Gone, or does not read: the server breaks the connection off.
+                return
+            except Exception as error:
+                await answer.fail(error, scope, receive, self._services.limits.retry_seconds)
 
     async def _admit(
         self,
@@ -263,10 +265,10 @@ class Door:
 class _Answer:
     """The one answer of a request, whoever gives it."""
 
-    def __init__(self, send: Send, correlation_id: str, send_seconds: float) -> None:
+    def __init__(self, send: Send, state: Mapping[str, Any], send_seconds: float) -> None:
         self._send = send
         self._send_seconds = send_seconds
-        self._correlation_id = correlation_id
+        self._state = state
         self._begun = False
         self.cookie = ""
 
@@ -275,7 +277,7 @@ class _Answer:
         if message["type"] == "http.response.start":
             self._begun = True
             headers = MutableHeaders(scope=message)
-            headers[CORRELATION_HEADER] = self._correlation_id
+            headers[CORRELATION_HEADER] = self._state["correlation_id"]
             for name, value in _SECURITY_HEADERS.items():
                 headers.setdefault(name, value)
             if self.cookie:
@@ -291,7 +293,7 @@ class _Answer:
         """Tell about an error, unless the answer has begun; then the connection is broken off."""
         problem = explained(error, retry_seconds)
         if problem.status_code >= 500:
-            log_error(error, self._correlation_id)
+            log_error(error, self._state["correlation_id"])
         if self._begun:
             raise error
         await answer_with(Request(scope), problem)(scope, receive, self.send)
@@ -347,10 +349,8 @@ def _sign_in_first(scope: Scope) -> str:
 
 def log_error(error: Exception, correlation_id: str) -> None:
     """Note an error that is this server's own fault, with its places and without its message."""
-    # The places and not the message, which may hold a name or a text.
-    places = "".join(traceback.format_tb(error.__traceback__))
-    name = type(error).__name__
-    _LOGGER.error("corr_id=%s phase=intake reason=%s\n%s", correlation_id, name, places)
+    keys = {"corr_id": correlation_id, "phase": "request", "status": "failed"}
+    _LOG.error("request failed", exc_info=error, extra=keys)
 
 
 def _correlation_id(headers: Headers) -> str | None:

@@ -23,7 +23,7 @@ ABANDONED_SECONDS = 24 * HOUR_SECONDS
 """Age of remains that no request can still be working on."""
 
 _END_SECONDS = 5.0
-_LOGGER = logging.getLogger("huleedu.intake")
+_LOG = logging.getLogger(__name__)
 
 
 @runtime_checkable
@@ -80,11 +80,11 @@ class Upkeep:
             try:
                 deleted = chore()
             except Exception as error:
-                # Neither message nor place: both may name a file.
-                reason = type(error).__name__
-                _LOGGER.error("phase=upkeep chore=%s status=failed reason=%s", name, reason)
+                keys = {"phase": "upkeep", "chore": name, "status": "failed"}
+                _LOG.error("chore failed", exc_info=error, extra=keys)
             else:
-                _LOGGER.info("phase=upkeep chore=%s status=done deleted=%d", name, deleted)
+                keys = {"phase": "upkeep", "chore": name, "status": "done"}
+                _LOG.info("chore done", extra={**keys, "deleted": deleted})
 
     def _run(self) -> None:
         while not self._ended.is_set():

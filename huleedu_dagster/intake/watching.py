@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from contextvars import Context
 from dataclasses import dataclass, field
 
 import anyio
@@ -31,7 +32,7 @@ SETTLED_SUFFIX = "-settled"
 _DONE = (BatchStatus.READY, BatchStatus.INCOMPLETE)
 _ID_LENGTH = 16
 _THREADS = 4
-_LOGGER = logging.getLogger("huleedu.intake")
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +219,8 @@ class Streams:
         if watch is None:
             assert first.state is not None
             watch = Watch(first.batch_id, first.state, first.number, first.progress)
-            watch.poller = asyncio.create_task(self._poll(watch))
+            # Of nobody's request: it looks for all who watch.
+            watch.poller = asyncio.create_task(self._poll(watch), context=Context())
             self._watches[watch.batch_id] = watch
         watch.take(first)
         key = next(self._numbers)
@@ -251,7 +253,7 @@ class Streams:
             except Exception as error:
                 # Whatever it is, the next look may be well; those who watch have a patience.
                 if reachable:
-                    _LOGGER.warning("phase=stream reason=%s", type(error).__name__)
+                    _LOG.warning("ledger not read", exc_info=error, extra={"phase": "stream"})
                 reachable = False
 
     async def _look_again(self, watch: Watch, watchers: Collection[Principal]) -> Look:

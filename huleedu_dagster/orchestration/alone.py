@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from huleedu_dagster.ledger.connections import connection_name
-from huleedu_dagster.orchestration.databases import single_connection, unusable
+from huleedu_dagster.orchestration.databases import let_be_idle, single_connection, unusable
 from huleedu_dagster.orchestration.probes import HEARTBEAT_SECONDS, WORKING_LOCK, heartbeats_on
 from huleedu_dagster.settings import Settings
 
@@ -48,6 +48,7 @@ def alone(settings: Settings, *, kept: bool = False) -> Iterator[str | None]:
     try:
         connection = engine.connect()
         connection.exec_driver_sql(_NOTICE_THE_END)
+        let_be_idle(connection)
         other = _other(connection)
     except SQLAlchemyError as error:
         raise unusable("Dagster's database", error) from error

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from celery import Celery, Task
+from celery.signals import setup_logging
 from dagster._utils.interrupts import capture_interrupts
 from dagster_celery.make_app import make_app
 from dagster_celery.tasks import create_execute_job_task, create_resume_job_task
@@ -53,6 +54,8 @@ def app_args(broker_url: str, queue: str = QUEUE) -> dict[str, Any]:
 
 def worker_app(broker_url: str) -> Celery:
     """The application of a worker, with the tasks that execute and resume runs."""
+    # Who answers this signal has Celery leave the lines of the process as they are.
+    setup_logging.connect(_configured_already)
     app: Celery = make_app(app_args(broker_url))  # type: ignore[no-untyped-call]
     # Not shared: Celery would keep them for every application that this process ever makes.
     options: dict[str, Any] = {"base": RunTask, "shared": False}
@@ -74,6 +77,10 @@ class RunTask(Task):  # type: ignore[misc]
         signs = signs_of_life(broker_url, self.request.id)
         with signs, _signals_as_before(), capture_interrupts():
             return super().__call__(*arguments, **options)
+
+
+def _configured_already(**_: Any) -> None:
+    pass
 
 
 @contextmanager

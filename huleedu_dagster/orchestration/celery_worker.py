@@ -7,6 +7,7 @@ way end and takes no other.
 import importlib
 import os
 
+from huleedu_dagster.observability.logs import configure_service
 from huleedu_dagster.orchestration.celery_app import worker_app
 from huleedu_dagster.orchestration.launching import QUEUE, check_broker
 from huleedu_dagster.orchestration.locations import MODULE
@@ -21,11 +22,14 @@ def main() -> None:
         ValueError: The settings name no broker.
     """
     settings = Settings()
+    configure_service(settings)
     check_broker(settings)
     # Before the process that executes runs is made: it has the code then.
     importlib.import_module(MODULE)
     worker_app(settings.broker_url).worker_main(
         [
+            # No picture of its settings among the lines.
+            "--quiet",
             *("worker", "--queues", QUEUE, "--concurrency", "1", "--loglevel", "warning"),
             *("--hostname", f"{WORKER_NAME}-{os.getpid()}@%h"),
             *("--without-gossip", "--without-mingle", "--without-heartbeat"),

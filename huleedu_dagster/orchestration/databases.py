@@ -35,6 +35,9 @@ _VERSION_TABLE = "alembic_version"
 _MAKING_LOCK = 0x6875_6C66
 """Key of the advisory lock of the one process that makes Dagster's tables."""
 _CONNECT_SECONDS = 10
+_BE_IDLE = (
+    "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'"
+)
 _APART = (
     "give Dagster a database of its own (`CREATE DATABASE dagster;`) and name it in "
     "HULEEDU_DAGSTER_DATABASE_URL"
@@ -172,6 +175,7 @@ def making(settings: Settings) -> Iterator[None]:
 
 def _take_lock(connection: sa.Connection) -> None:
     """Wait for those who make or migrate tables; the lock ends with the connection."""
+    let_be_idle(connection)
     connection.execute(sa.select(sa.func.pg_advisory_lock(_MAKING_LOCK)))
 
 
@@ -361,6 +365,14 @@ def single_connection(url: str, purpose: str = "set-up") -> sa.Engine:
             "connect_timeout": _CONNECT_SECONDS,
         },
     )
+
+
+def let_be_idle(connection: sa.Connection) -> None:
+    """Have the server keep a session that asks nothing for long, and what is locked in it.
+
+    Servers can be told to end such sessions; old ones cannot.
+    """
+    connection.exec_driver_sql(_BE_IDLE)
 
 
 def is_of_dagster(error: Exception) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from huleedu_dagster.domain.keys import sha256_hex
+from huleedu_dagster.observability.logs import SHOWN
 from huleedu_dagster.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ _COMMON = {
     "telemetry": {"enabled": False},
     "nux": {"enabled": False},
     "run_retries": {"enabled": False},
+    # Dagster would write its events to the standard error of a run, with the messages of errors.
+    # Ours are written once, in our form, and those of this logger are on the page of the run, too.
+    "python_logs": {"python_log_level": "CRITICAL", "managed_python_loggers": [SHOWN]},
     "compute_logs": {
         "module": "dagster._core.storage.noop_compute_log_manager",
         "class": "NoOpComputeLogManager",
@@ -43,7 +47,6 @@ _COMMON = {
     },
 }
 _SERVER = {
-    "python_logs": {"python_log_level": "WARNING"},
     "run_monitoring": {
         "enabled": True,
         "poll_interval_seconds": 5,
@@ -53,9 +56,6 @@ _SERVER = {
     },
 }
 _IN_PROCESS = {
-    # Dagster writes its log to the terminal of the process; what failed is in the ledger and in
-    # Dagster's events, and `huleedu run` tells it in one sentence.
-    "python_logs": {"python_log_level": "CRITICAL"},
     "run_launcher": {
         "module": "dagster._core.launcher.sync_in_memory_run_launcher",
         "class": "SyncInMemoryRunLauncher",
@@ -122,6 +122,9 @@ class DagsterHome:
         found = {
             "HULEEDU_HOME": str(self.settings.home),
             "DAGSTER_HOME": str(self.folder),
+            # The messages of errors may quote texts and names; they are told by class and place
+            # in the log, and Dagster's pages have the number under which they are there.
+            "DAGSTER_REDACT_USER_CODE_ERRORS": "true",
         }
         if self.settings.dagster_database_url:
             found[_DATABASE_URL] = self.settings.dagster_database_url

@@ -6,6 +6,7 @@ a deployment with a daemon. Runs are executed here, one after the other.
 
 import logging
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -124,6 +125,47 @@ class InProcessDaemon:
             errors = [it for it in results if it is not None]
             if errors:
                 raise TickFailedError.of("a backfill failed", errors[0])
+
+    def launch(self, job: str, tags: Mapping[str, str]) -> bool:
+        """Execute a job, as a person launches it from Dagster's pages.
+
+        Args:
+            job: Its name.
+            tags: Of the run; which partitions it is about.
+
+        Returns:
+            Whether the run succeeded.
+        """
+        context = self.workspace.create_request_context()
+        location = context.get_code_location(LOCATION)
+        (repository,) = location.get_repositories().values()
+        found = repository.get_full_job(job)
+        plan = location.get_execution_plan(
+            found, {}, step_keys_to_execute=None, known_state=None, instance=self.instance
+        )
+        run = self.instance.create_run(
+            job_name=job,
+            run_id=None,
+            run_config={},
+            status=None,
+            tags={**found.run_tags, **tags},
+            root_run_id=None,
+            parent_run_id=None,
+            step_keys_to_execute=None,
+            execution_plan_snapshot=plan.execution_plan_snapshot,
+            job_snapshot=found.job_snapshot,
+            parent_job_snapshot=found.parent_job_snapshot,
+            asset_selection=None,
+            asset_check_selection=None,
+            resolved_op_selection=None,
+            op_selection=None,
+            remote_job_origin=found.get_remote_origin(),
+            job_code_origin=found.get_python_origin(),
+            asset_graph=repository.asset_graph,
+        )
+        self.instance.submit_run(run.run_id, context)
+        ended = self.instance.get_run_by_id(run.run_id)
+        return ended is not None and ended.is_success
 
     def run_count(self) -> int:
         """Number of runs there ever were."""

@@ -4,13 +4,17 @@ As a program (`python -m huleedu_dagster.orchestration.orphans`) it does this fo
 environment names, so that the supervisor need not hold Dagster in memory.
 """
 
+import logging
 from typing import TYPE_CHECKING
 
+from huleedu_dagster.observability.logs import configure_service
 from huleedu_dagster.orchestration.home import DagsterHome
 from huleedu_dagster.settings import Settings
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
+
+_LOG = logging.getLogger("huleedu_dagster.start")
 
 
 def fail_orphans(instance: "DagsterInstance") -> int:
@@ -34,8 +38,12 @@ def main() -> None:
     Raises:
         OSError: The home cannot be written.
     """
-    with DagsterHome(Settings()).instance() as instance:
-        print(f"orphaned runs: {fail_orphans(instance)}")
+    settings = Settings()
+    configure_service(settings)
+    with DagsterHome(settings).instance() as instance:
+        found = fail_orphans(instance)
+        level = logging.WARNING if found else logging.INFO
+        _LOG.log(level, "orphaned runs", extra={"phase": "start", "failed": found})
 
 
 if __name__ == "__main__":

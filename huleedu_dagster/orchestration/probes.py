@@ -6,6 +6,7 @@ import socket
 import time
 from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from huleedu_dagster.orchestration.graphql import WebServerError, health
 from huleedu_dagster.orchestration.locations import LOCATION
@@ -178,7 +179,7 @@ def _heartbeats(settings: Settings) -> tuple[dict[str, float], float]:
     url = settings.dagster_database_url
     options: dict[str, Any] = {"application_name": connection_name("health"), "connect_timeout": 5}
     if not url:
-        file = settings.dagster_folder / "storage" / "history" / "runs.db"
+        file = quote(str(settings.dagster_folder / "storage" / "history" / "runs.db"))
         url, options = f"sqlite:///file:{file}?mode=ro&uri=true", {}
     engine = sa.create_engine(url, poolclass=sa.pool.NullPool, connect_args=options)
     try:

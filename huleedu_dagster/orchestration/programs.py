@@ -30,7 +30,7 @@ PORTS = {Part.CODE_SERVER: 4000, Part.WEB_SERVER: 3000, Part.INTAKE: 8000}
 def code_server(host: str, port: int) -> list[str]:
     """The program that has the definitions; who reaches its port can run code."""
     return [
-        *python_module("dagster"),
+        *_logged("dagster"),
         *("api", "grpc", "--host", host, "--port", str(port), "--location-name", LOCATION),
         *("--module-name", MODULE, "--attribute", "defs", "--empty-working-directory"),
         *("--log-level", "warning"),
@@ -40,7 +40,7 @@ def code_server(host: str, port: int) -> list[str]:
 def web_server(host: str, port: int, workspace: Path, *, read_only: bool = False) -> list[str]:
     """The program with Dagster's pages; they ask nobody for a password."""
     return [
-        *python_module("dagster_webserver"),
+        *_logged("dagster_webserver"),
         *("--host", host, "--port", str(port), "--workspace", str(workspace)),
         *("--dagster-log-level", "warning"),
         *(("--read-only",) if read_only else ()),
@@ -51,7 +51,7 @@ def daemon(workspace: Path) -> list[str]:
     """The program that ticks sensors and schedules and starts runs; one for an installation."""
     # Each tick is on the pages; in the log it would be millions of lines a year.
     return [
-        *python_module("dagster._daemon"),
+        *_logged("dagster._daemon"),
         *("run", "--workspace", str(workspace), "--log-level", "warning"),
     ]
 
@@ -75,6 +75,10 @@ def worker(settings: Settings) -> list[str]:
         ValueError: The settings name no broker that can be used.
     """
     return worker_command(settings)
+
+
+def _logged(program: str) -> list[str]:
+    return [*python_module("huleedu_dagster.orchestration.logged"), program]
 
 
 def write_workspace(folder: Path, host: str, port: int) -> Path:

@@ -114,6 +114,11 @@ class Server:
         """Address of Dagster's pages."""
         return f"http://{HOST}:{self.port}"
 
+    @property
+    def intake_url(self) -> str:
+        """Address of the intake's pages."""
+        return f"http://{HOST}:{self.intake_port}"
+
     def run(self) -> None:
         """Start all, and go on until SIGINT, SIGTERM or SIGHUP; nothing is left running.
 
@@ -198,6 +203,7 @@ class Server:
             "PGAPPNAME": name.replace(" ", "-"),
             **DagsterHome(self.settings).environment(),
             "HULEEDU_DAGSTER_URL": self.settings.dagster_url or self.url,
+            "HULEEDU_INTAKE_URL": self.settings.intake_url or self.intake_url,
         }
         child = Child.start(name, program, environment=environment, logs=self._logs)
         self._children.append(child)

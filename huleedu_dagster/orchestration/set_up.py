@@ -1,6 +1,7 @@
 """`huleedu set-up`: databases and buckets of an installation, made once and harmless when repeated.
 
-Servers may still be starting: what cannot be reached is tried again for a while. What answers and
+Servers may still be starting: what cannot be reached is tried again for a while, and told at once.
+So is a database that refuses, since its server does that too while it starts; an S3 server that
 refuses is not.
 """
 
@@ -51,6 +52,8 @@ class SetUp:
         Raises:
             DatabaseError: A database cannot be used, or one holds what it must not.
             OSError: The S3 server or the home cannot be used.
+            UnknownRevisionError: The ledger's database is another program's or a newer version's.
+            TablesInUseError: The ledger's tables cannot be migrated while others work on them.
             sqlalchemy.exc.SQLAlchemyError: The ledger cannot be migrated.
         """
         self._until = time.monotonic() + self.wait

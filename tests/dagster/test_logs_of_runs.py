@@ -1,0 +1,60 @@
+"""What runs and sensors say: in the log with keys, on the page of the run in a sentence."""
+
+from dagster import DagsterEventType
+
+from huleedu_dagster.jobs import ESSAY_JOB
+from huleedu_dagster.ledger.records import Essay
+from tests.support.lines import captured
+from tests.support.world import GOOD, World
+
+
+def essay_of(world: World, batch: str, slot: str) -> Essay:
+    """An essay as the ledger has it."""
+    with world.ledger.read() as tx:
+        found = tx.essays.in_slot(batch, slot)
+    assert found is not None
+    return found
+
+
+def shown(world: World, run_id: str) -> list[str]:
+    """What the page of a run shows beside Dagster's own events."""
+    entries = [it.event_log_entry for it in world.instance.get_records_for_run(run_id).records]
+    return [it.user_message for it in entries if it.dagster_event is None]
+
+
+def test_an_essay_is_one_line_at_info_and_none_in_dagsters_event_log(world: World) -> None:
+    world.register("b1", expected=1)
+    world.hand_in("b1", {"Ida Lind.txt": GOOD.encode()})
+    with captured(20) as lines:
+        world.tick()
+    (line,) = lines(phase="essay")
+    (run,) = world.runs(ESSAY_JOB)
+    essay = essay_of(world, "b1", "e001")
+    assert (line["batch_id"], line["essay_id"], line["run_id"]) == ("b1", "e001", run.run_id)
+    assert line["corr_id"] == essay.upload.correlation_id
+    assert (line["status"], line["computed"]) == ("accepted", 4)
+    assert lines(phase="raw_upload") == []
+    assert [it["essays"] for it in lines(phase="run")] == [1]
+    (asked,) = lines(phase="sensor", kind="essays")
+    assert (asked["corr_id"], asked["run_key"]) == (line["corr_id"], run.tags["dagster/run_key"])
+    assert shown(world, run.run_id) == []
+    assert "lind" not in lines.text.lower()
+
+
+def test_a_failure_is_on_the_page_of_its_run_and_in_the_log_without_its_message(
+    world: World,
+) -> None:
+    world.register("b1", expected=1)
+    (receipt,) = world.hand_in("b1", {"a.txt": GOOD.encode()})
+    world.blobs.fail("get", f"raw_upload_blob/b1/{receipt.upload_id}")
+    with captured() as lines:
+        world.tick()
+    (run,) = world.runs(ESSAY_JOB)
+    (line,) = lines(phase="essay", status="failed")
+    assert (line["essay_id"], line["run_id"]) == ("e001", run.run_id)
+    assert line["trace"]
+    assert shown(world, run.run_id) == [f"essay e001 of b1 failed: {line['reason']}"]
+    failures = world.instance.get_records_for_run(
+        run.run_id, of_type=DagsterEventType.STEP_FAILURE
+    ).records
+    assert len(failures) == 1
