@@ -7,7 +7,7 @@ from typing import Any
 from dagster import Definitions, definitions, in_process_executor
 from dagster._utils.warnings import PreviewWarning
 
-from huleedu_dagster.assets.audit import audit_report, build_totals_check
+from huleedu_dagster.assets.audit import audit_report, build_audit_checks
 from huleedu_dagster.assets.batches import batch_release, close_batch
 from huleedu_dagster.assets.checks import build_completeness_check
 from huleedu_dagster.assets.essays import build_essay_assets
@@ -17,6 +17,7 @@ from huleedu_dagster.pipeline.versions import CodeVersions
 from huleedu_dagster.resources.blobs import BlobStoreResource
 from huleedu_dagster.resources.extractor import ExtractorResource
 from huleedu_dagster.resources.ledger import LedgerResource
+from huleedu_dagster.resources.pages import IntakePagesResource
 from huleedu_dagster.resources.speller import SpellerResource
 from huleedu_dagster.schedules import build_schedules
 from huleedu_dagster.sensors.batches import build_batch_sensor
@@ -33,6 +34,7 @@ def build_resources(settings: Settings) -> dict[str, Any]:
         "blobs": BlobStoreResource(folder=str(settings.blob_folder)),
         "extractor": ExtractorResource.of(settings),
         "speller": SpellerResource.of(settings),
+        "pages": IntakePagesResource.of(settings),
     }
 
 
@@ -57,19 +59,23 @@ def build_defs(
         spelling=resources["speller"].open().version,
         spelling_revision=settings.spelling_revision,
     )
+    links = resources["pages"].home()
+    assets = [
+        batch_registration,
+        build_essay_assets(
+            versions,
+            max_attempts=settings.max_attempts,
+            parallel=settings.extraction_workers,
+        ),
+        close_batch,
+        batch_release,
+        audit_report,
+    ]
     return Definitions(
         assets=[
-            batch_registration,
-            build_essay_assets(
-                versions,
-                max_attempts=settings.max_attempts,
-                parallel=settings.extraction_workers,
-            ),
-            close_batch,
-            batch_release,
-            audit_report,
+            it.map_asset_specs(lambda spec: spec.merge_attributes(metadata=links)) for it in assets
         ],
-        asset_checks=[build_completeness_check(), build_totals_check()],
+        asset_checks=[build_completeness_check(), *build_audit_checks()],
         jobs=build_jobs(),
         sensors=[
             build_upload_sensor(settings, versions.pipeline),

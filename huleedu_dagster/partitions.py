@@ -17,7 +17,27 @@ AUDIT_START = date(2026, 1, 1)
 BATCHES = DynamicPartitionsDefinition(name=BATCH_DIMENSION)
 SLOTS = DynamicPartitionsDefinition(name=ESSAY_DIMENSION)
 ESSAYS = MultiPartitionsDefinition({BATCH_DIMENSION: BATCHES, ESSAY_DIMENSION: SLOTS})
-DAYS = DailyPartitionsDefinition(start_date=AUDIT_START.isoformat(), timezone="UTC")
+# With the day that is not over: what it has so far can be looked at, and the night writes it anew.
+DAYS = DailyPartitionsDefinition(start_date=AUDIT_START.isoformat(), timezone="UTC", end_offset=1)
+
+
+def day_tag(day: date) -> dict[str, str]:
+    """The tag of a run over one day."""
+    return {"dagster/partition": day.isoformat()}
+
+
+def range_tags(batch_id: str, first: str, last: str) -> dict[str, str]:
+    """The tags of a run over a range of a batch's cells, both ends included.
+
+    Args:
+        batch_id: The batch.
+        first: Its first slot, in the order in which Dagster got to know the slots.
+        last: Its last one.
+    """
+    return {
+        "dagster/asset_partition_range_start": str(cell_key(batch_id, first)),
+        "dagster/asset_partition_range_end": str(cell_key(batch_id, last)),
+    }
 
 
 def cell_key(batch_id: str, slot: str) -> MultiPartitionKey:

@@ -17,15 +17,24 @@ from dagster import (
     multi_asset,
 )
 
-from huleedu_dagster.assets.groups import BATCH_GROUP, OWNERS
+from huleedu_dagster.assets import texts
+from huleedu_dagster.assets.figures import (
+    MANIFEST_COLUMNS,
+    batch_metadata,
+    manifest_rows,
+    release_metadata,
+)
+from huleedu_dagster.assets.groups import BATCH_GROUP, OF_BATCHES, OWNERS
 from huleedu_dagster.domain import completeness
-from huleedu_dagster.domain.completeness import Completeness
 from huleedu_dagster.domain.outcomes import Stage
+from huleedu_dagster.observability.log_runs import RunLog
 from huleedu_dagster.partitions import BATCHES
 from huleedu_dagster.pipeline.results import StoredResult, release, write_manifest
+from huleedu_dagster.pipeline.views import BatchFacts
 from huleedu_dagster.reports.batch import write_batch_report
 from huleedu_dagster.resources.blobs import BlobStoreResource
 from huleedu_dagster.resources.ledger import LedgerResource
+from huleedu_dagster.resources.pages import IntakePagesResource
 
 MANIFEST = "batch_manifest"
 RELEASE = "batch_release"
@@ -40,9 +49,11 @@ _RELEASE_VERSION = "1"
         AssetSpec(
             MANIFEST,
             deps=[Stage.VALIDATION_RESULT.value, Stage.SPELLCHECK_RESULT.value],
-            description="What is in a batch, with the version of all it was made from.",
+            description=texts.MANIFEST,
+            metadata={"dagster/column_schema": MANIFEST_COLUMNS},
             group_name=BATCH_GROUP,
             owners=OWNERS,
+            tags=OF_BATCHES,
             kinds={"python", "json"},
             code_version=completeness.VERSION,
             skippable=True,
@@ -50,9 +61,10 @@ _RELEASE_VERSION = "1"
         AssetSpec(
             REPORT,
             deps=[MANIFEST],
-            description="What a teacher is told about the batch, as JSON and as a page.",
+            description=texts.REPORT,
             group_name=BATCH_GROUP,
             owners=OWNERS,
+            tags=OF_BATCHES,
             kinds={"python", "html"},
             code_version=_REPORT_VERSION,
             skippable=True,
@@ -62,59 +74,56 @@ _RELEASE_VERSION = "1"
     can_subset=True,
 )
 def close_batch(
-    context: AssetExecutionContext, ledger: LedgerResource, blobs: BlobStoreResource
+    context: AssetExecutionContext,
+    ledger: LedgerResource,
+    blobs: BlobStoreResource,
+    pages: IntakePagesResource,
 ) -> Iterator[MaterializeResult[None]]:
     """Writes the manifest and the report of a batch, complete or not."""
     writers = {MANIFEST: write_manifest, REPORT: write_batch_report}
+    log = RunLog.of_batch(ledger.open(), context.partition_key, context.run.run_id)
     for name, write in writers.items():
         if AssetKey(name) in context.selected_asset_keys:
-            stored = write(ledger.open(), blobs.open(), context.partition_key)
-            yield _result(name, stored)
+            with log.phase(name):
+                stored = write(ledger.open(), blobs.open(), context.partition_key)
+            yield _result(name, stored, pages)
 
 
 @asset(
     name=RELEASE,
     deps=[MANIFEST],
     partitions_def=BATCHES,
+    description=texts.RELEASE,
     group_name=BATCH_GROUP,
     owners=OWNERS,
+    tags=OF_BATCHES,
     kinds={"python"},
     code_version=_RELEASE_VERSION,
 )
 def batch_release(
-    context: AssetExecutionContext, ledger: LedgerResource
+    context: AssetExecutionContext, ledger: LedgerResource, pages: IntakePagesResource
 ) -> MaterializeResult[None]:
-    """The batch handed on to later phases, with one event for each revision."""
-    released = release(ledger.open(), context.partition_key)
+    """The batch handed on to later phases."""
+    log = RunLog.of_batch(ledger.open(), context.partition_key, context.run.run_id)
+    with log.phase(RELEASE):
+        released = release(ledger.open(), context.partition_key)
+    with ledger.open().read() as tx:
+        facts = BatchFacts.read(tx, context.partition_key)
     return MaterializeResult(
         data_version=DataVersion(released.fingerprint),
-        metadata={
-            "revision": MetadataValue.int(released.revision),
-            "manifest": MetadataValue.text(released.manifest_blob),
-        },
+        metadata={**pages.batch(context.partition_key), **release_metadata(facts, released)},
     )
 
 
-def completeness_metadata(found: Completeness) -> dict[str, MetadataValue]:
-    """How complete a batch is, as metadata."""
-    return {
-        "ready": MetadataValue.bool(found.ready),
-        "received": MetadataValue.int(found.received),
-        "accepted": MetadataValue.int(found.accepted),
-        "rejected": MetadataValue.int(found.rejected),
-        "pending": MetadataValue.int(len(found.pending)),
-        "missing": MetadataValue.int(len(found.missing)),
-        "dead_lettered": MetadataValue.int(len(found.dead_lettered)),
-        "waived": MetadataValue.int(len(found.waived)),
-    }
-
-
-def _result(name: str, stored: StoredResult) -> MaterializeResult[None]:
+def _result(name: str, stored: StoredResult, pages: IntakePagesResource) -> MaterializeResult[None]:
+    more = manifest_rows(stored.facts) if name == MANIFEST else {}
     return MaterializeResult(
         asset_key=name,
         data_version=DataVersion(stored.sha256),
         metadata={
+            **pages.batch(stored.facts.batch.batch_id),
+            **batch_metadata(stored.facts),
+            **more,
             "blob": MetadataValue.text(stored.blob_key),
-            **completeness_metadata(stored.completeness),
         },
     )

@@ -18,7 +18,9 @@ from dagster import (
     asset_check,
 )
 
-from huleedu_dagster.assets.batches import MANIFEST, completeness_metadata
+from huleedu_dagster.assets import texts
+from huleedu_dagster.assets.batches import MANIFEST
+from huleedu_dagster.assets.figures import completeness_metadata
 from huleedu_dagster.domain.outcomes import Stage
 from huleedu_dagster.ledger.records import Essay
 from huleedu_dagster.partitions import BATCHES, ESSAYS, cell_key
@@ -26,18 +28,19 @@ from huleedu_dagster.pipeline.audits import Verdict, extraction_is_reproducible,
 from huleedu_dagster.pipeline.essays import EssayPipeline
 from huleedu_dagster.pipeline.views import BatchFacts
 from huleedu_dagster.resources.ledger import LedgerResource
+from huleedu_dagster.resources.pages import IntakePagesResource
 
 COMPLETE = "batch_is_complete"
 
 _ESSAY_CHECKS: dict[str, tuple[Stage, str, Callable[[EssayPipeline, Essay], Verdict]]] = {
     "raw_blob_is_intact": (
         Stage.RAW_UPLOAD,
-        "The stored bytes have the hash they were received with.",
+        texts.RAW_BLOB_IS_INTACT,
         raw_blob_is_intact,
     ),
     "extraction_is_reproducible": (
         Stage.EXTRACTED_PLAINTEXT,
-        "Extracting the stored bytes again gives the recorded result.",
+        texts.EXTRACTION_IS_REPRODUCIBLE,
         extraction_is_reproducible,
     ),
 }
@@ -60,6 +63,7 @@ def essay_evaluations(
     keys: Iterable[AssetCheckKey],
     pipeline: EssayPipeline,
     essays: Iterable[Essay],
+    pages: IntakePagesResource,
     failed: list[str],
 ) -> Iterator[AssetCheckEvaluation]:
     """One evaluation for each check and essay.
@@ -68,6 +72,7 @@ def essay_evaluations(
         keys: Checks to evaluate.
         pipeline: What they work with.
         essays: Essays to check.
+        pages: Links an evaluation that did not pass to the page of its essay.
         failed: Gets the cells for which there is no verdict: the store or the extractor failed.
     """
     names = sorted(key.name for key in keys)
@@ -85,7 +90,10 @@ def essay_evaluations(
                 asset_key=AssetKey(stage.value),
                 check_name=name,
                 passed=verdict.passed,
-                metadata={"found": MetadataValue.text(verdict.found)},
+                metadata={
+                    "found": MetadataValue.text(verdict.found),
+                    **({} if verdict.passed else pages.essay(essay.upload.batch_id, essay.slot)),
+                },
                 partition=cell,
             )
 
@@ -93,13 +101,21 @@ def essay_evaluations(
 def build_completeness_check() -> AssetChecksDefinition:
     """The check that blocks the release of an incomplete batch."""
 
-    @asset_check(asset=MANIFEST, name=COMPLETE, blocking=True, partitions_def=BATCHES)
+    @asset_check(
+        asset=MANIFEST,
+        name=COMPLETE,
+        description=texts.BATCH_IS_COMPLETE,
+        blocking=True,
+        partitions_def=BATCHES,
+    )
     def batch_is_complete(
-        context: AssetCheckExecutionContext, ledger: LedgerResource
+        context: AssetCheckExecutionContext, ledger: LedgerResource, pages: IntakePagesResource
     ) -> AssetCheckResult:
         """The batch is settled, nothing is missing and there is no dead letter, waivers counted."""
+        batch_id = context.partition_key
         with ledger.open().read() as tx:
-            found = BatchFacts.read(tx, context.partition_key).completeness
-        return AssetCheckResult(passed=found.ready, metadata=completeness_metadata(found))
+            found = BatchFacts.read(tx, batch_id).completeness
+        metadata = {**completeness_metadata(found), **pages.batch(batch_id)}
+        return AssetCheckResult(passed=found.ready, metadata=metadata)
 
     return batch_is_complete

@@ -21,6 +21,7 @@ from huleedu_dagster.domain.outcomes import Stage
 from huleedu_dagster.ledger.records import StageRecord
 from huleedu_dagster.partitions import cell_key
 from huleedu_dagster.pipeline.essays import EssayResult
+from huleedu_dagster.resources.pages import IntakePagesResource
 
 REGISTRATION = "batch_registration"
 NO_ESSAY = "no essay"
@@ -54,6 +55,7 @@ class BatchEmission:
         settings_version: Data version of the batch's registration.
         stages: Stages that the run was asked for.
         settings_pointer: Storage id of the event of those settings, `None` if there is none.
+        pages: Links the last stage of each essay to its page, where there is one.
     """
 
     instance: DagsterInstance
@@ -61,6 +63,7 @@ class BatchEmission:
     settings_version: str
     stages: frozenset[Stage]
     settings_pointer: int | None = None
+    pages: IntakePagesResource | None = None
 
     def events(self, results: Sequence[EssayResult]) -> Iterator[AssetMaterialization]:
         """The materializations of a wave, stage by stage."""
@@ -114,9 +117,18 @@ class BatchEmission:
         return AssetMaterialization(
             AssetKey(stage.value),
             partition=cell,
-            metadata=_metadata(record, computed=stage in result.computed),
+            metadata={
+                **self._link(result.slot, stage),
+                **_metadata(record, computed=stage in result.computed),
+            },
             tags=tags,
         )
+
+    def _link(self, slot: str, stage: Stage) -> Mapping[str, MetadataValue]:
+        # One of an essay's four events has it: a link makes an event longer by a twelfth.
+        if self.pages is None or stage is not Stage.SPELLCHECK_RESULT:
+            return {}
+        return self.pages.essay(self.batch_id, slot)
 
 
 def latest_pointers(

@@ -25,6 +25,7 @@ from dagster import (
 )
 from pydantic import Field
 
+from huleedu_dagster.assets import texts
 from huleedu_dagster.assets.checks import essay_check_specs, essay_evaluations
 from huleedu_dagster.assets.emission import (
     INPUTS,
@@ -33,14 +34,15 @@ from huleedu_dagster.assets.emission import (
     latest_pointers,
     no_essay_events,
 )
-from huleedu_dagster.assets.groups import ESSAY_GROUP, OWNERS
+from huleedu_dagster.assets.groups import ESSAY_GROUP, OF_ESSAYS, OWNERS
 from huleedu_dagster.assets.registration import registration_event
 from huleedu_dagster.assets.shown import shown_data_version, told_by_run, untold
 from huleedu_dagster.dagster_storage.batching import store_collected
 from huleedu_dagster.domain.outcomes import Stage
 from huleedu_dagster.domain.registration import BatchSettings
 from huleedu_dagster.ledger.records import Essay
-from huleedu_dagster.observability.logs import EssayLog
+from huleedu_dagster.observability.log_essays import EssayLog
+from huleedu_dagster.observability.log_runs import RunLog
 from huleedu_dagster.partitions import ESSAYS, cell_key, cells_by_batch
 from huleedu_dagster.pipeline.essays import EssayPipeline, EssayResult, SupersededError
 from huleedu_dagster.pipeline.stages import Tools
@@ -48,6 +50,7 @@ from huleedu_dagster.pipeline.versions import CodeVersions
 from huleedu_dagster.resources.blobs import BlobStoreResource
 from huleedu_dagster.resources.extractor import ExtractorResource
 from huleedu_dagster.resources.ledger import LedgerResource
+from huleedu_dagster.resources.pages import IntakePagesResource
 from huleedu_dagster.resources.speller import SpellerResource
 
 OP_NAME = "essays"
@@ -58,12 +61,6 @@ _SHOWN_SECONDS = 1.0
 
 _Pass = Future[EssayResult]
 
-_DESCRIPTIONS = {
-    Stage.RAW_UPLOAD: "The uploaded bytes, untouched and verified against their hash.",
-    Stage.EXTRACTED_PLAINTEXT: "Plain text of the upload, or the code that says why there is none.",
-    Stage.VALIDATION_RESULT: "Whether the text fits the limits of its batch.",
-    Stage.SPELLCHECK_RESULT: "Misspellings with offsets and suggestions, and the corrected text.",
-}
 _KINDS = {
     Stage.RAW_UPLOAD: {"python", "file"},
     Stage.EXTRACTED_PLAINTEXT: {"python", "text"},
@@ -100,9 +97,10 @@ def build_essay_assets(
         AssetSpec(
             stage.value,
             deps=list(INPUTS[stage]),
-            description=_DESCRIPTIONS[stage],
+            description=texts.STAGES[stage],
             group_name=ESSAY_GROUP,
             owners=OWNERS,
+            tags=OF_ESSAYS,
             kinds=_KINDS[stage],
             code_version=versions.of_stage(stage),
             skippable=True,
@@ -125,11 +123,12 @@ def build_essay_assets(
         blobs: BlobStoreResource,
         extractor: ExtractorResource,
         speller: SpellerResource,
+        pages: IntakePagesResource,
     ) -> Iterator[Any]:
         tools = Tools(blobs.open(), extractor.open(), speller.open(), versions)
         pipeline = EssayPipeline(ledger.open(), tools, max_attempts=max_attempts)
         with _threads(parallel) as threads:
-            yield from _run(context, config, pipeline, threads)
+            yield from _run(context, config, pipeline, pages, threads)
 
     return essays
 
@@ -148,6 +147,7 @@ def _run(
     context: AssetExecutionContext,
     config: EssayRunConfig,
     pipeline: EssayPipeline,
+    pages: IntakePagesResource,
     threads: ThreadPoolExecutor,
 ) -> Iterator[AssetMaterialization | AssetCheckEvaluation]:
     stages = frozenset(Stage(key.to_user_string()) for key in context.selected_asset_keys)
@@ -158,14 +158,19 @@ def _run(
         with pipeline.ledger.read() as tx:
             batch = tx.batches.find(batch_id)
             found = {it.slot: it for it in tx.essays.of_batch(batch_id)}
+        corr_id = None if batch is None else batch.registration.correlation_id
+        log = RunLog(context.run.run_id, corr_id=corr_id, batch_id=batch_id)
+        before = len(failed)
         essays = [found[slot] for slot in slots if slot in found]
         none = [it for it in slots if it not in found]
         yield from untold(no_essay_events(batch_id, none, stages), told)
         if batch is not None and stages:
             settings = batch.registration.settings
-            passes = _Passes(context, config, pipeline, threads, settings, stages, failed)
+            passes = _Passes(context, config, pipeline, pages, threads, settings, stages, failed)
             yield from untold(passes.events(batch_id, essays), told)
-        yield from essay_evaluations(context.selected_asset_check_keys, pipeline, essays, failed)
+        checks = context.selected_asset_check_keys
+        yield from essay_evaluations(checks, pipeline, essays, pages, failed)
+        log.ended(essays=len(essays), failed=len(failed) - before)
     _raise_once(failed)
 
 
@@ -176,6 +181,7 @@ class _Passes:
     context: AssetExecutionContext
     config: EssayRunConfig
     pipeline: EssayPipeline
+    pages: IntakePagesResource
     threads: ThreadPoolExecutor
     settings: BatchSettings
     stages: frozenset[Stage]
@@ -187,7 +193,7 @@ class _Passes:
         if shown_data_version(instance, AssetKey(REGISTRATION), batch_id) != version:
             yield registration_event(batch_id, self.settings)
         pointer = latest_pointers(instance, REGISTRATION, {batch_id}).get(batch_id)
-        emission = BatchEmission(instance, batch_id, version, self.stages, pointer)
+        emission = BatchEmission(instance, batch_id, version, self.stages, pointer, self.pages)
         for finished in self.finished(essays):
             found = [(essay, self.outcome(essay, future)) for essay, future in finished]
             done = [(essay, result) for essay, result in found if result is not None]
@@ -245,7 +251,7 @@ class _Passes:
 
     def outcome(self, essay: Essay, future: _Pass) -> EssayResult | None:
         """What came out for one essay, `None` if it failed or was superseded."""
-        log = EssayLog(self.context.log, essay, run_id=self.context.run.run_id)
+        log = EssayLog(essay, run_id=self.context.run.run_id)
         # Asked for, not raised: what ends the process in a thread must not pass for an interrupt
         # of the run.
         error = future.exception()
@@ -256,7 +262,7 @@ class _Passes:
             _record(self.pipeline, essay, self.context.run.run_id, error, log)
             return None
         result = future.result()
-        log.done(result.duration_ms)
+        log.done(result)
         return result
 
 
@@ -267,9 +273,9 @@ def _record(
         dead = pipeline.record_failure(essay, run_id=run_id, error=error)
     except Exception as unrecorded:
         # With the ledger away nothing can be counted here; the failure sensor counts this run.
-        log.failed(type(unrecorded).__name__, dead=False)
+        log.failed(unrecorded, dead=False)
         return
-    log.failed(type(error).__name__, dead=dead)
+    log.failed(error, dead=dead)
 
 
 def _let_go(error: BaseException) -> None:

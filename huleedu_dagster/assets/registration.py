@@ -14,8 +14,9 @@ from dagster import (
     asset,
 )
 
+from huleedu_dagster.assets import texts
 from huleedu_dagster.assets.emission import REGISTRATION
-from huleedu_dagster.assets.groups import OWNERS, REGISTRATION_GROUP
+from huleedu_dagster.assets.groups import OF_BATCHES, OWNERS, REGISTRATION_GROUP
 from huleedu_dagster.domain.registration import BatchSettings
 from huleedu_dagster.partitions import BATCHES
 from huleedu_dagster.resources.ledger import LedgerResource
@@ -24,8 +25,10 @@ from huleedu_dagster.resources.ledger import LedgerResource
 @asset(
     name=REGISTRATION,
     partitions_def=BATCHES,
+    description=texts.REGISTRATION,
     group_name=REGISTRATION_GROUP,
     owners=OWNERS,
+    tags=OF_BATCHES,
     kinds={"python"},
     code_version="1",
 )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -63,21 +63,9 @@ def run(
 ) -> None:
     """Hand in a class, process it and print what became of every file."""
     installation = Installation.at(home)
-    sources = _sources(installation, files)
-    check_count(installation, len(sources) if expected is None else expected)
     words = words_of(word_list)
     wanted = Wanted(language, variety, min_words, max_words, apply, words)
-    _ensure_registered(installation, batch, expected, wanted)
-    handed_in = _hand_in(installation, batch, sources, reopen=True)
-    close(installation.ledger, batch, ClosedBy.REQUEST)
-    view, folder = work_and_export(installation, batch)
-    if as_json:
-        print_json(view.model_dump(mode="json"))
-    else:
-        print_batch(view)
-        typer.echo(f"Corrected texts and report: {folder}")
-    _tell_unreadable(handed_in.unreadable)
-    raise typer.Exit(Exit.INCOMPLETE if handed_in.unreadable else exit_code(view.status))
+    _run(installation, files, batch, expected, wanted, as_json=as_json)
 
 
 def submit(
@@ -116,8 +104,35 @@ def demo(home: HomeOption = None, as_json: JsonOption = False) -> None:
     samples = Path(__file__).resolve().parents[2] / "samples"
     if not samples.is_dir():
         fail("the sample class is part of the source checkout only", Exit.USAGE)
-    count = len(sources_of(samples, max_bytes=Installation.at(home).settings.max_upload_bytes))
-    run([samples], DEMO_BATCH, expected=count, language="en", home=home, as_json=as_json)
+    installation = Installation.at(home)
+    count = len(sources_of(samples, max_bytes=installation.settings.max_upload_bytes))
+    wanted = Wanted(language="en")
+    _run(installation, [samples], DEMO_BATCH, count, wanted, as_json=as_json, checked=True)
+
+
+def _run(
+    installation: Installation,
+    files: list[Path],
+    batch: str,
+    expected: int | None,
+    wanted: Wanted,
+    *,
+    as_json: bool,
+    checked: bool = False,
+) -> NoReturn:
+    sources = _sources(installation, files)
+    check_count(installation, len(sources) if expected is None else expected)
+    _ensure_registered(installation, batch, expected, wanted)
+    handed_in = _hand_in(installation, batch, sources, reopen=True)
+    close(installation.ledger, batch, ClosedBy.REQUEST)
+    view, folder = work_and_export(installation, batch, checked=checked)
+    if as_json:
+        print_json(view.model_dump(mode="json"))
+    else:
+        print_batch(view)
+        typer.echo(f"Corrected texts and report: {folder}")
+    _tell_unreadable(handed_in.unreadable)
+    raise typer.Exit(Exit.INCOMPLETE if handed_in.unreadable else exit_code(view.status))
 
 
 def _sources(installation: Installation, files: list[Path]) -> list[Source]:

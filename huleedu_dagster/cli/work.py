@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,10 +32,16 @@ class StuckError(Exception):
     """Sensors ask for nothing more, and the batch is not done."""
 
 
-def work_on(installation: Installation, batch_id: str) -> BatchView:
+def work_on(installation: Installation, batch_id: str, *, checked: bool = False) -> BatchView:
     """Wait until a batch is ready or incomplete, doing the work if nobody else does.
 
     A batch that still takes essays is waited for until those it has are done.
+
+    Args:
+        installation: Where it is.
+        batch_id: The batch.
+        checked: Whether to go on with the checks of its essays and today's audit, which a server
+            runs at night; left to it where it does the work.
 
     Raises:
         StuckError: A sensor fails, or there is nothing left to do and the batch is not done.
@@ -54,20 +61,22 @@ def work_on(installation: Installation, batch_id: str) -> BatchView:
                 return view
             try:
                 with home.exclusive("run"):
-                    return _work_here(installation, home, batch_id, stop)
+                    return _work_here(installation, home, batch_id, stop, checked=checked)
             except HomeInUseError:
                 _check(stop)
                 time.sleep(_POLL_SECONDS)
 
 
-def work_and_export(installation: Installation, batch_id: str) -> tuple[BatchView, Path]:
+def work_and_export(
+    installation: Installation, batch_id: str, *, checked: bool = False
+) -> tuple[BatchView, Path]:
     """`work_on`, and then the results as files for people; returns where they are.
 
     Raises:
         BlobStoreError: A result is missing in the store or damaged.
         OSError: The results cannot be written.
     """
-    view = work_on(installation, batch_id)
+    view = work_on(installation, batch_id, checked=checked)
     folder = installation.settings.export_folder / batch_id
     export_batch(installation.ledger, installation.blobs, batch_id, folder)
     return view, folder
@@ -94,7 +103,12 @@ def current_tools(installation: Installation) -> Tools:
 
 
 def _work_here(
-    installation: Installation, home: DagsterHome, batch_id: str, stop: threading.Event
+    installation: Installation,
+    home: DagsterHome,
+    batch_id: str,
+    stop: threading.Event,
+    *,
+    checked: bool,
 ) -> BatchView:
     from huleedu_dagster.orchestration.in_process import InProcessDaemon
 
@@ -109,6 +123,8 @@ def _work_here(
             _tick(daemon, installation)
             view = installation.view(batch_id)
             if _nothing_to_wait_for(installation, view):
+                if checked:
+                    _run_checks(daemon, view)
                 return view
             _check(stop)
             idle = idle + 1 if daemon.run_count() == before else 0
@@ -119,6 +135,20 @@ def _work_here(
         "there is nothing left to do, but the batch is not done; "
         "was a sensor stopped in Dagster's pages?"
     )
+
+
+def _run_checks(daemon: "InProcessDaemon", view: BatchView) -> None:
+    """Check every essay of a batch, and audit today."""
+    from huleedu_dagster.jobs import AUDIT_JOB, ESSAY_CHECK_JOB
+    from huleedu_dagster.partitions import day_tag, range_tags
+
+    slots = [it.essay_id for it in view.essays if it.essay_id is not None]
+    due = {AUDIT_JOB: day_tag(datetime.now(UTC).date())}
+    if slots:
+        due[ESSAY_CHECK_JOB] = range_tags(view.batch_id, slots[0], slots[-1])
+    for job, tags in due.items():
+        if not daemon.launch(job, tags):
+            raise StuckError(f"the job {job} failed; Dagster's pages (`huleedu up`) say why")
 
 
 def _check(stop: threading.Event) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from dagster import ConfigurableResource
+from pydantic import Field
 
 from huleedu_dagster.settings import Settings
 from huleedu_dagster.storage.choose import open_store
@@ -11,13 +12,11 @@ from huleedu_dagster.storage.port import BlobStore
 
 
 class BlobStoreResource(ConfigurableResource[BlobStore]):
-    """Gives the blob store of this installation.
+    """Gives the blob store of this installation: raw uploads, and all that is made of them."""
 
-    Attributes:
-        folder: Folder of the local store; unused where the settings name an S3 server.
-    """
-
-    folder: str
+    folder: str = Field(
+        description="Folder of the local store; unused where the settings name an S3 server."
+    )
 
     def open(self) -> BlobStore:
         """The blob store."""

@@ -16,11 +16,7 @@ _SANDBOX = SandboxLimits()
 
 
 class ExtractorResource(ConfigurableResource[Extractor]):
-    """Gives the extractor that reads in worker processes.
-
-    Its fields are those of `SandboxLimits` and of `ExtractionLimits`, with their defaults; the
-    setting of a field has its name after `extraction_`.
-    """
+    """Gives the extractor; each field limits it, as the setting `HULEEDU_EXTRACTION_…` says."""
 
     workers: int = _SANDBOX.workers
     recycle_tasks: int = _SANDBOX.recycle_tasks

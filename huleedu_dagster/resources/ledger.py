@@ -4,19 +4,19 @@ from functools import cache
 from typing import Self
 
 from dagster import ConfigurableResource
+from pydantic import Field
 
 from huleedu_dagster.ledger.ledger import Ledger
 from huleedu_dagster.settings import Settings
 
 
 class LedgerResource(ConfigurableResource[Ledger]):
-    """Gives the ledger of this installation.
+    """Gives the ledger of this installation: batches, essays, outcomes, events, dead letters."""
 
-    Attributes:
-        url: SQLAlchemy URL of a ledger in the home folder; empty where the settings name another.
-    """
-
-    url: str
+    url: str = Field(
+        description="SQLAlchemy URL of a ledger in the home folder; empty where the settings name "
+        "another."
+    )
 
     @classmethod
     def of(cls, settings: Settings) -> Self:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from dagster import ConfigurableResource
+from pydantic import Field
 
 from huleedu_dagster.settings import Settings
 from huleedu_dagster.spelling.engines import Engine, IndexEngine, ReferenceEngine
@@ -13,21 +14,17 @@ from huleedu_dagster.spelling.speller import DictionarySpeller
 
 
 class SpellerResource(ConfigurableResource[Speller]):
-    """Gives spellers.
+    """Gives spellers: what is a misspelling, and what is suggested in its place."""
 
-    Attributes:
-        engine: `index` or `reference`.
-        ranker: `count` or `channel`.
-        cache_folder: Where the indexes of dictionaries are kept.
-        dictionaries: Folder with dictionaries of one's own, or empty.
-        word_list: File with words that are right in every batch, or empty.
-    """
-
-    engine: str
-    ranker: str = "count"
-    cache_folder: str
-    dictionaries: str = ""
-    word_list: str = ""
+    engine: str = Field(description="`index` or `reference`.")
+    ranker: str = Field(default="count", description="`count` or `channel`.")
+    cache_folder: str = Field(description="Where the indexes of dictionaries are kept.")
+    dictionaries: str = Field(
+        default="", description="Folder with dictionaries of one's own, or empty."
+    )
+    word_list: str = Field(
+        default="", description="File with words that are right in every batch, or empty."
+    )
 
     @classmethod
     def of(cls, settings: Settings) -> "SpellerResource":

@@ -15,15 +15,24 @@ from dagster import (
     sensor,
 )
 
+from huleedu_dagster.assets.groups import OF_ESSAYS, OWNED
 from huleedu_dagster.pipeline.inbox_turns import Allowance
 from huleedu_dagster.pipeline.intake import Intake
 from huleedu_dagster.resources.blobs import BlobStoreResource
 from huleedu_dagster.resources.ledger import LedgerResource
-from huleedu_dagster.sensors.sweeps import log_sweep
+from huleedu_dagster.sensors.sweeps import log_sweep, told
 from huleedu_dagster.settings import Settings
 
 if TYPE_CHECKING:
     from huleedu_dagster.storage.inbox_bucket import InboxBucket
+
+_DESCRIPTION = """Takes in what is new in the inbox bucket; `upload_sensor` asks for the runs.
+
+**It never asks for runs**, so every tick is skipped; its reason says what it found. A tick fails
+while the bucket cannot be listed, and the next one goes on. The cursor is the closed batch that was
+looked at last: of those some are looked at in each tick. **While it is stopped**, objects stay
+where they are.
+"""
 
 
 def build_inbox_bucket_sensors(settings: Settings) -> list[SensorDefinition]:
@@ -40,6 +49,9 @@ def build_inbox_bucket_sensors(settings: Settings) -> list[SensorDefinition]:
 
     @sensor(
         name="inbox_bucket_sensor",
+        description=_DESCRIPTION,
+        metadata=OWNED,
+        tags=OF_ESSAYS,
         minimum_interval_seconds=settings.sensor_interval_seconds,
         default_status=DefaultSensorStatus.RUNNING,
     )
@@ -57,7 +69,7 @@ def build_inbox_bucket_sensors(settings: Settings) -> list[SensorDefinition]:
         )
         # The cursor says which closed batch was looked at last, not what was seen.
         found, after = inbox.sweep(Allowance(settings.inbox_tick_files), context.cursor or "")
-        log_sweep(context, "inbox bucket", found)
-        return SensorResult(cursor=after)
+        log_sweep("inbox bucket", found)
+        return SensorResult(skip_reason=told(found), cursor=after)
 
     return [inbox_bucket_sensor]

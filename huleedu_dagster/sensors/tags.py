@@ -9,6 +9,7 @@ from huleedu_dagster.assets.essays import OP_NAME
 
 BATCH_TAG = "huleedu/batch"
 KIND_TAG = "huleedu/kind"
+CORRELATION_TAG = "huleedu/correlation_id"
 
 
 class RunKind(StrEnum):
@@ -29,13 +30,23 @@ class Priority(IntEnum):
     """Short, and a class that is done gets its report before the essays of others begin."""
 
 
-def run_tags(batch_id: str, kind: RunKind, priority: Priority) -> dict[str, str]:
-    """The tags of a run that a sensor asks for."""
-    return {
+def run_tags(
+    batch_id: str, kind: RunKind, priority: Priority, correlation_id: str = ""
+) -> dict[str, str]:
+    """The tags of a run that a sensor asks for, by which an operator finds it on Dagster's pages.
+
+    Args:
+        batch_id: The batch it is about.
+        kind: What it does.
+        priority: When it leaves the queue.
+        correlation_id: The one request that it is about; empty if there are several.
+    """
+    tags = {
         BATCH_TAG: batch_id,
         KIND_TAG: kind.value,
         "dagster/priority": str(priority.value),
     }
+    return {**tags, CORRELATION_TAG: correlation_id} if correlation_id else tags
 
 
 def essay_run_config(slots: tuple[str, ...]) -> dict[str, Any]:

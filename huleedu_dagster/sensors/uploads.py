@@ -21,18 +21,21 @@ from dagster import (
 )
 
 from huleedu_dagster.assets.emission import REGISTRATION
+from huleedu_dagster.assets.groups import OF_ESSAYS, OWNED
 from huleedu_dagster.assets.registration import registration_event
 from huleedu_dagster.assets.shown import shown_data_version
 from huleedu_dagster.jobs import ESSAY_JOB
 from huleedu_dagster.ledger.ledger import Ledger
-from huleedu_dagster.ledger.records import Batch
-from huleedu_dagster.partitions import BATCHES, ESSAY_DIMENSION, SLOTS, cell_key
+from huleedu_dagster.ledger.records import Batch, Essay
+from huleedu_dagster.partitions import BATCHES, ESSAY_DIMENSION, SLOTS, range_tags
 from huleedu_dagster.pipeline.inbox import Inbox
+from huleedu_dagster.pipeline.inbox_sweep import Sweep
 from huleedu_dagster.pipeline.intake import Intake
 from huleedu_dagster.pipeline.waves import Wave, plan_waves, slots_up_to
 from huleedu_dagster.resources.blobs import BlobStoreResource
 from huleedu_dagster.resources.ledger import LedgerResource
 from huleedu_dagster.sensors.asking import new_batches, unfinished_runs
+from huleedu_dagster.sensors.lines import log_request
 from huleedu_dagster.sensors.sweeps import log_sweep
 from huleedu_dagster.sensors.tags import (
     BATCH_TAG,
@@ -47,6 +50,16 @@ from huleedu_dagster.storage.port import BlobStore
 
 _REGISTRATIONS_PER_TICK = 200
 
+_DESCRIPTION = """Takes in the inbox, then asks for one run for each batch with pending essays.
+
+What is pending, the ledger says; so a tick after a crash asks for the same again, under the same
+run key. It also tells of the settings of batches (`batch_registration`).
+
+**A tick is skipped** when nothing is due, or when runs that wait or are under way have all that is;
+its reason says how many. **While it is stopped**, files of the inbox stay where they are, and what
+is handed in elsewhere is kept and waits.
+"""
+
 
 def build_upload_sensor(settings: Settings, pipeline_version: str) -> SensorDefinition:
     """The sensor with the settings of this installation.
@@ -59,6 +72,9 @@ def build_upload_sensor(settings: Settings, pipeline_version: str) -> SensorDefi
     @sensor(
         name="upload_sensor",
         job_name=ESSAY_JOB,
+        description=_DESCRIPTION,
+        metadata=OWNED,
+        tags=OF_ESSAYS,
         minimum_interval_seconds=settings.sensor_interval_seconds,
         default_status=DefaultSensorStatus.RUNNING,
     )
@@ -70,7 +86,7 @@ def build_upload_sensor(settings: Settings, pipeline_version: str) -> SensorDefi
         sweep = _inbox(settings, found, blobs.open()).sweep(
             datetime.now(UTC), settings.inbox_tick_files
         )
-        log_sweep(context, "inbox", sweep)
+        log_sweep("inbox", sweep)
         # Before the ledger is asked: a run that ends in between leaves nothing pending behind.
         busy = _cells_in_work(context.instance)
         with found.read() as tx:
@@ -78,14 +94,17 @@ def build_upload_sensor(settings: Settings, pipeline_version: str) -> SensorDefi
             unpublished = tx.batches.unpublished(_REGISTRATIONS_PER_TICK)
         idle = [it for it in due if (it.upload.batch_id, it.slot) not in busy]
         waves = plan_waves(idle, pipeline_version=pipeline_version)
+        _log(waves, idle)
         known = list(context.instance.get_dynamic_partitions(ESSAY_DIMENSION))
         new_slots = _new_slots(known, waves)
         order = [*known, *new_slots]
         events = _publish(context.instance, found, unpublished)
         # Not for what is only ticked off: it may be archived by now.
         batch_ids = {it.batch_id for it in waves} | {str(it.partition) for it in events}
+        requests = [_run_request(wave, order, _correlation(wave, idle)) for wave in waves]
         return SensorResult(
-            run_requests=[_run_request(wave, order) for wave in waves],
+            run_requests=requests,
+            skip_reason=None if requests else _why_skipped(len(due), len(busy), sweep),
             dynamic_partitions_requests=_partitions(context.instance, batch_ids, new_slots),
             asset_events=events,
         )
@@ -114,7 +133,28 @@ def _new_slots(known: Sequence[str], waves: Sequence[Wave]) -> list[str]:
     return [it for it in slots_up_to(last) if it not in known] if last else []
 
 
-def _run_request(wave: Wave, order: Sequence[str]) -> RunRequest:
+def _log(waves: Iterable[Wave], essays: Iterable[Essay]) -> None:
+    came_under = {(it.upload.batch_id, it.slot): it.upload.correlation_id for it in essays}
+    for wave in waves:
+        corr_ids = [came_under[wave.batch_id, slot] for slot in wave.slots]
+        log_request(RunKind.ESSAYS, wave.batch_id, wave.run_key, corr_ids, len(wave.slots))
+
+
+def _why_skipped(due: int, busy: int, sweep: Sweep) -> str:
+    if due:
+        found = f"Of {due} essays that are due, all are in runs that wait or are under way."
+    else:
+        found = f"No essay is due; {busy} are in runs that wait or are under way."
+    return f"{found} Files of the inbox that still change: {sweep.waiting}."
+
+
+def _correlation(wave: Wave, essays: Iterable[Essay]) -> str:
+    """The id of the request that all essays of a wave came with; empty if there are several."""
+    found = {it.upload.correlation_id for it in essays if it.upload.batch_id == wave.batch_id}
+    return found.pop() if len(found) == 1 else ""
+
+
+def _run_request(wave: Wave, order: Sequence[str], correlation_id: str) -> RunRequest:
     # The range is one of Dagster's order, which is that in which the keys were added.
     first, last = min(wave.slots, key=order.index), max(wave.slots, key=order.index)
     priority = Priority.AWAITED if wave.awaited else Priority.AGAIN
@@ -122,9 +162,8 @@ def _run_request(wave: Wave, order: Sequence[str]) -> RunRequest:
         run_key=wave.run_key,
         run_config=essay_run_config(wave.slots),
         tags={
-            **run_tags(wave.batch_id, RunKind.ESSAYS, priority),
-            "dagster/asset_partition_range_start": str(cell_key(wave.batch_id, first)),
-            "dagster/asset_partition_range_end": str(cell_key(wave.batch_id, last)),
+            **run_tags(wave.batch_id, RunKind.ESSAYS, priority, correlation_id),
+            **range_tags(wave.batch_id, first, last),
         },
     )
 

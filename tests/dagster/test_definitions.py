@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dagster import AssetCheckKey, AssetKey, build_schedule_context
@@ -33,12 +34,62 @@ def test_exactly_these_assets_are_defined_and_described(world: World) -> None:
     assert {key.to_user_string() for key in graph.get_all_asset_keys()} == ASSETS
     for key in graph.get_all_asset_keys():
         node = graph.get(key)
-        assert node.description, key
+        text = node.description or ""
+        assert tells_an_operator(text), key
+        # Nobody sees them from a name.
+        assert "**A partition**" in text, key
+        assert "**Materializing it again**" in text, key
         assert node.owners == ["team:essay-intake"], key
         assert node.group_name in {"registration", "essays", "batches", "audit"}, key
+        assert node.tags["huleedu/scope"] in {"essay", "batch", "day"}, key
         assert node.kinds, key
         assert node.code_version, key
         assert node.is_partitioned, key
+
+
+def test_every_check_says_what_to_do_when_it_fails(world: World) -> None:
+    graph = world_defs.defs().get_repository_def().asset_graph
+    for key in graph.asset_check_keys:
+        text = graph.get(key).description or ""
+        assert tells_an_operator(text), key
+        assert "**When it fails**" in text, key
+
+
+def test_every_job_sensor_schedule_and_resource_is_described(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HULEEDU_S3_ENDPOINT", "s3.example")
+    monkeypatch.setenv("HULEEDU_S3_BUCKET", "essays")
+    monkeypatch.setenv("HULEEDU_S3_ACCESS_KEY", "key")
+    monkeypatch.setenv("HULEEDU_S3_SECRET_KEY", "secret")
+    monkeypatch.setenv("HULEEDU_INBOX_BUCKET", "inbox")
+    repository = world_defs.defs().get_repository_def()
+    jobs = [it for it in repository.get_all_jobs() if not it.name.startswith("__")]
+    sensors, schedules = repository.sensor_defs, repository.schedule_defs
+
+    assert {it.name for it in sensors} == {
+        "upload_sensor",
+        "batch_sensor",
+        "failure_sensor",
+        "inbox_bucket_sensor",
+    }
+    assert {it.name for it in schedules} == {"daily_audit", "daily_essay_checks"}
+    assert len(jobs) == len({it.name for it in jobs}) == 4
+    definitions: list[Any] = [*jobs, *sensors, *schedules]
+    for definition in definitions:
+        assert tells_an_operator(definition.description), definition.name
+        assert definition.metadata["owner"].value == "team:essay-intake", definition.name
+        assert definition.tags["huleedu/scope"] in {"essay", "batch", "day"}, definition.name
+    resources = repository.get_top_level_resources()
+    assert set(resources) >= {"ledger", "blobs", "extractor", "speller", "pages"}
+    for name, resource in resources.items():
+        assert (resource.description or "").endswith("."), name
+
+
+def tells_an_operator(text: str | None) -> bool:
+    """Whether a text has a first sentence for lists, and more than that."""
+    first, _, rest = (text or "").partition("\n\n")
+    return first.endswith(".") and len(first) < 160 and len(rest) > 60
 
 
 def test_exactly_these_checks_are_defined_and_only_completeness_blocks(world: World) -> None:
@@ -49,6 +100,8 @@ def test_exactly_these_checks_are_defined_and_only_completeness_blocks(world: Wo
         "raw_blob_is_intact": False,
         "extraction_is_reproducible": False,
         "totals_equal_the_ledger": False,
+        "parts_add_up": False,
+        "events_tell_the_same": False,
     }
 
 

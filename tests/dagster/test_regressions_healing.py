@@ -13,6 +13,7 @@ from huleedu_dagster.domain.registration import BatchSettings
 from huleedu_dagster.pipeline.essays import EssayResult
 from huleedu_dagster.pipeline.lifecycle import change_settings, close, dead_letters
 from huleedu_dagster.pipeline.results import StoredResult
+from huleedu_dagster.resources.pages import IntakePagesResource
 from tests.dagster.test_acceptance import BATCH_ASSETS, ESSAY_ASSETS, essays
 from tests.dagster.test_backfills import LAUNCH, ready_batch
 from tests.dagster.test_staleness import staleness, status
@@ -172,11 +173,13 @@ def test_a_report_whose_event_was_lost_is_shown_by_the_next_run(
     make = batches._result
     lost: list[str] = []
 
-    def failing(name: str, stored: StoredResult) -> MaterializeResult[None]:
+    def failing(
+        name: str, stored: StoredResult, pages: IntakePagesResource
+    ) -> MaterializeResult[None]:
         if name == batches.REPORT and not lost:
             lost.append(name)
             raise RuntimeError("the storage of events is away")
-        return make(name, stored)
+        return make(name, stored, pages)
 
     monkeypatch.setattr(batches, "_result", failing)
     world.register("b1", expected=2)

@@ -35,6 +35,15 @@ _MATERIALIZATIONS = """query($key: AssetKeyInput!) {
     ... on AssetNode { assetMaterializations(limit: 1000) { partition } }
   }
 }"""
+_LINK = """query($key: AssetKeyInput!, $partitions: [String!]) {
+  assetNodeOrError(assetKey: $key) {
+    ... on AssetNode {
+      assetMaterializations(partitions: $partitions, limit: 1) {
+        metadataEntries { label ... on UrlMetadataEntry { url } }
+      }
+    }
+  }
+}"""
 _CHECK = """query($key: AssetKeyInput!, $check: String!, $partition: String) {
   assetCheckExecutions(assetKey: $key, checkName: $check, partition: $partition, limit: 10) {
     evaluation { success partition }
@@ -110,6 +119,12 @@ class Pages:
         """Number of materializations of each partition."""
         found = self.ask(_MATERIALIZATIONS, key=_key(asset))["assetNodeOrError"]
         return Counter(it["partition"] for it in found["assetMaterializations"])
+
+    def links(self, asset: str, partition: str) -> list[str]:
+        """The addresses in the metadata of the latest materialization of a partition."""
+        found = self.ask(_LINK, key=_key(asset), partitions=[partition])["assetNodeOrError"]
+        (latest,) = found["assetMaterializations"]
+        return [it["url"] for it in latest["metadataEntries"] if "url" in it]
 
     def evaluations(self, asset: str, check: str, partition: str) -> list[bool]:
         """Verdicts of a check on one partition, the latest first."""

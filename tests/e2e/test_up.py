@@ -93,6 +93,20 @@ def test_the_completeness_check_passed_for_the_batch(site: Site) -> None:
     assert verdicts[:1] == [True], "the latest verdict counts"
 
 
+def test_dagsters_pages_link_to_pages_of_the_intake_that_are_there(site: Site) -> None:
+    site.serve()
+    intake, page = f"http://127.0.0.1:{site.intake_port}", {"Accept": "text/html"}
+    shown = [("batch_manifest", BATCH), ("batch_release", BATCH), ("spellcheck_result", CELLS[0])]
+    with httpx.Client(base_url=intake, trust_env=False) as browser:
+        browser.get("/", headers=page)
+        for asset, partition in shown:
+            (link,) = site.pages.links(asset, partition)
+            assert link.startswith(f"{intake}/batches/{BATCH}"), asset
+            answer = browser.get(link, headers=page)
+            assert answer.status_code == 200, asset
+            assert BATCH in answer.text, asset
+
+
 def test_all_essay_assets_are_fresh(site: Site) -> None:
     site.serve()
     for asset in ESSAY_ASSETS:
@@ -102,7 +116,7 @@ def test_all_essay_assets_are_fresh(site: Site) -> None:
 def test_a_second_up_on_the_same_home_is_refused(site: Site) -> None:
     first = site.serve()
     second = site.launch(port=site.port + 1)
-    output, _ = second.communicate(timeout=30)
+    output, _ = second.communicate(timeout=60)
     assert second.returncode == 1
     assert f"`huleedu up` (process {first.process.pid}) works on this home folder" in output
     assert "Traceback" not in output
@@ -112,7 +126,7 @@ def test_an_up_on_a_taken_port_is_refused(site: Site, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         process = Site(tmp_path, SAMPLES).launch(port=port)
-        output, _ = process.communicate(timeout=30)
+        output, _ = process.communicate(timeout=60)
     assert process.returncode == 1
     assert f"port {port} is taken by another program" in output
     assert "Traceback" not in output
@@ -150,7 +164,7 @@ def test_ctrl_c_lets_the_run_end_and_then_ends_everything(site: Site) -> None:
     up = site.serve()
     worker = site.freeze_run_of("busy", "*.txt")
     up.process.send_signal(signal.SIGINT)
-    wait_for(lambda: "stopping" in "".join(up.lines), seconds=5, what="the word that it stops")
+    wait_for(lambda: "stopping" in "".join(up.lines), seconds=60, what="the word that it stops")
     os.kill(worker, signal.SIGCONT)
     assert up.wait() == 0
     assert site.processes() == []
@@ -201,7 +215,7 @@ def test_after_a_killed_supervisor_the_next_up_ends_what_is_left_and_heals(site:
     worker = site.freeze_run_of("cut", "*.txt")
     assert len(site.servers()) == 4
     up.end(signal.SIGKILL)
-    wait_for(lambda: not site.servers(), seconds=5, what="the servers end with their parent")
+    wait_for(lambda: not site.servers(), seconds=60, what="the servers end with their parent")
     assert worker in site.processes()
     site.serve(revision="2")
     assert worker not in site.processes()
