@@ -37,6 +37,9 @@ def check_bag(file: Path) -> int:
                 packed.extractall(folder)
         except (zipfile.BadZipFile, zlib.error, EOFError) as error:
             raise DamagedBagError("the zip is damaged or not whole") from error
+        except RuntimeError as error:
+            # Also NotImplementedError, for a method of packing that is not known here.
+            raise DamagedBagError("the zip is locked, or packed in a way not known here") from error
         roots = [it for it in Path(folder).iterdir() if (it / "bagit.txt").is_file()]
         if len(roots) != 1:
             raise DamagedBagError("this zip holds no bag")
@@ -53,7 +56,10 @@ def _checked(folder: Path) -> int:
         except bagit.BagValidationError as error:
             paths = tuple(sorted({it.path for it in error.details or ()}))
             raise DamagedBagError("the bag is not as it was packed", paths) from error
-        except (bagit.BagError, UnicodeDecodeError) as error:
+        except OSError:
+            raise
+        except Exception as error:
+            # Tag files that are not in its form make the library fail in many ways.
             raise DamagedBagError("the tag files of the bag cannot be read") from error
     return len(bag.payload_entries())
 

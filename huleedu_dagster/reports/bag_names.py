@@ -4,7 +4,9 @@ import re
 import unicodedata
 
 _RESERVED = re.compile(r'[<>:"\\|?*%]')
-_DEVICE = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
+_DEVICE = re.compile(
+    r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[\d¹²³]) *(?:\..*)?", re.IGNORECASE
+)
 _LONGEST_PART = 60
 _MOST_PARTS = 2
 
@@ -20,7 +22,8 @@ def safe_path(path: str) -> str:
 
 
 def _safe_part(part: str) -> str:
-    seen = "".join("_" if unicodedata.category(it)[0] == "C" else it for it in part)
+    # A manifest is read by lines, and some end one at every separator that Unicode knows.
+    seen = "".join("_" if it != " " and unicodedata.category(it)[0] in "CZ" else it for it in part)
     plain = _RESERVED.sub("_", unicodedata.normalize("NFC", seen)).strip(" .")
     if len(plain) > _LONGEST_PART:
         stem, dot, suffix = plain.rpartition(".")

@@ -39,7 +39,7 @@ def write_batch_report(ledger: Ledger, blobs: BlobStore, batch_id: str) -> Store
         tx.results.record(batch_id, ContentType.BATCH_REPORT_JSON, fingerprint, json_key)
         tx.results.record(batch_id, ContentType.BATCH_REPORT_HTML, fingerprint, html_key)
         note_if_reported(tx, batch_id)
-    return StoredResult(html_key, digest, facts.completeness)
+    return StoredResult(html_key, digest, facts)
 
 
 def batch_html(report: BatchReport, sheets: Sequence[Sheet] = ()) -> str:

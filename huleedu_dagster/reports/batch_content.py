@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date
 from typing import Any
 
 from huleedu_dagster.domain.outcomes import Explanation, explain
@@ -43,6 +44,8 @@ class BatchReport:
         view: Counts and files.
         name: What the teacher calls the class, or the batch's id.
         course: What the class was doing, empty if nobody said.
+        language: Code of the language that the essays are written in.
+        registered_on: The day the batch was registered, in UTC.
         lines: The files, those without a slot last.
         missing: Slots in which nothing was handed in, waived ones left out.
         waivers: Why an operator went on without a slot, by slot.
@@ -52,6 +55,8 @@ class BatchReport:
     view: BatchView
     name: str
     course: str
+    language: str
+    registered_on: date
     lines: tuple[Line, ...]
     missing: tuple[str, ...]
     waivers: Mapping[str, str]
@@ -71,6 +76,8 @@ class BatchReport:
             view=view,
             name=registration.class_name or view.batch_id,
             course=registration.course,
+            language=registration.settings.language,
+            registered_on=registration.registered_at.astimezone(UTC).date(),
             lines=tuple(map(_line, view.essays)),
             # Of a batch that takes essays nothing is missing yet.
             missing=facts.completeness.missing if facts.batch.closed_at else (),

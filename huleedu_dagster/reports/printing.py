@@ -18,22 +18,24 @@ _OPTIONS = (
     "--disable-extensions",
     "--no-first-run",
     "--no-pdf-header-footer",
+    "--generate-pdf-document-outline",
     # The page needs nothing from anywhere.
     "--host-resolver-rules=MAP * ~NOTFOUND",
 )
 _SECONDS = 120.0
+_SECONDS_PER_MB = 60.0
 
 
 class PrintingError(OSError):
     """The page cannot be printed; the message says what to do instead."""
 
 
-def pdf_of(html: str, *, seconds: float = _SECONDS) -> bytes:
+def pdf_of(html: str, *, seconds: float | None = None) -> bytes:
     """Print a self-contained page.
 
     Args:
         html: The page.
-        seconds: How long the browser may take.
+        seconds: How long the browser may take; by default, the longer the longer the page is.
 
     Raises:
         PrintingError: There is no Chromium, or it does not print.
@@ -46,12 +48,13 @@ def pdf_of(html: str, *, seconds: float = _SECONDS) -> bytes:
         )
     with tempfile.TemporaryDirectory(prefix="huleedu-print-") as folder:
         page, printed = Path(folder) / "page.html", Path(folder) / "page.pdf"
-        page.write_text(html, encoding="utf-8")
+        size = page.write_bytes(html.encode())
+        patience = _SECONDS + _SECONDS_PER_MB * size / 1e6 if seconds is None else seconds
         # Chromium does not run as root within its sandbox.
         unconfined = ("--no-sandbox",) if os.geteuid() == 0 else ()
         profile = f"--user-data-dir={folder}/profile"
         target = (f"--print-to-pdf={printed}", page.as_uri())
-        _run([program, *_OPTIONS, *unconfined, profile, *target], seconds)
+        _run([program, *_OPTIONS, *unconfined, profile, *target], patience)
         if not printed.is_file():
             raise PrintingError(_FAILED)
         return printed.read_bytes()

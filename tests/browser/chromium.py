@@ -5,7 +5,9 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Playwright, sync_playwright
 
@@ -14,6 +16,19 @@ _OPTIONS = ("--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu")
 _COPY = 1
 DESKTOP = (1200, 900)
 PHONE = (360, 740)
+
+
+@dataclass(frozen=True, slots=True)
+class Taste:
+    """How somebody has set up their machine.
+
+    Attributes:
+        scheme: Light or dark pages.
+        forced_colors: Whether the system's few colours take the place of a page's.
+    """
+
+    scheme: Literal["light", "dark"] = "light"
+    forced_colors: Literal["none", "active"] = "none"
 
 
 @contextmanager
@@ -32,7 +47,13 @@ def chromium() -> Iterator[Browser]:
 class Tab:
     """A page of the site as a person has it open, and all that the browser complained about."""
 
-    def __init__(self, browser: Browser, url: str, size: tuple[int, int] = DESKTOP) -> None:
+    def __init__(
+        self,
+        browser: Browser,
+        url: str,
+        size: tuple[int, int] = DESKTOP,
+        taste: Taste = Taste(),
+    ) -> None:
         self._context = browser.new_context(
             base_url=url,
             viewport={"width": size[0], "height": size[1]},
@@ -40,6 +61,8 @@ class Tab:
             locale="en-GB",
             timezone_id="Europe/Stockholm",
             reduced_motion="reduce",
+            color_scheme=taste.scheme,
+            forced_colors=taste.forced_colors,
         )
         self.page: Page = self._context.new_page()
         self.complaints: list[str] = []

@@ -9,7 +9,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, expect
 
 from huleedu_dagster.domain.access import Scope
-from tests.browser.chromium import Tab
+from tests.browser.chromium import DESKTOP, Tab, Taste
 from tests.intake.served import LIMITS, Served, serving
 
 
@@ -42,18 +42,39 @@ class Teacher:
 
 @contextmanager
 def signed_in(
-    browser: Browser, home: Path, size: tuple[int, int], *, retry_seconds: int = 1
+    browser: Browser,
+    home: Path,
+    size: tuple[int, int],
+    *,
+    retry_seconds: int = 1,
+    taste: Taste = Taste(),  # noqa: B008 - it does not change
 ) -> Iterator[Teacher]:
     """A teacher who signed in with a token, at a server that lets wait so long."""
     home.mkdir()
     limits = replace(LIMITS, retry_seconds=retry_seconds, max_files=100)
     with serving(home, limits) as served:
-        tab = Tab(browser, served.url, size)
-        try:
-            tab.page.goto("/")
-            tab.page.get_by_label("Token").fill(served.token("teacher", *Scope))
-            tab.page.get_by_role("button", name="Sign in").click()
-            expect(tab.page.get_by_role("heading", level=1)).to_have_text("Hand in essays")
+        token = served.token("teacher", *Scope)
+        with enter(browser, served.url, token, size, taste) as tab:
             yield Teacher(served, tab)
-        finally:
-            tab.close()
+
+
+@contextmanager
+def enter(
+    browser: Browser,
+    url: str,
+    token: str,
+    size: tuple[int, int] = DESKTOP,
+    taste: Taste = Taste(),  # noqa: B008 - it does not change
+) -> Iterator[Tab]:
+    """Somebody who signs in with a token, by the form."""
+    tab = Tab(browser, url, size, taste)
+    try:
+        tab.page.goto("/")
+        tab.page.get_by_label("Token").fill(token)
+        tab.page.get_by_role("button", name="Sign in").click()
+        expect(tab.page.get_by_role("heading", level=1)).to_have_text("Hand in essays")
+        # Its scripts run when it is read to its end.
+        tab.page.wait_for_load_state()
+        yield tab
+    finally:
+        tab.close()

@@ -8,8 +8,10 @@ import pytest
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from huleedu_dagster.domain.ids import ContentType
+from huleedu_dagster.domain.outcomes import Stage
 from huleedu_dagster.domain.registration import BatchSettings
 from huleedu_dagster.pipeline import lifecycle
+from huleedu_dagster.pipeline.views import BatchFacts
 from huleedu_dagster.reports import batch as batch_module
 from huleedu_dagster.reports.batch import batch_html, write_batch_report
 from huleedu_dagster.reports.batch_content import BatchReport
@@ -133,6 +135,18 @@ def test_a_batch_without_a_text_has_a_report_without_figures(shop: Workshop) -> 
     assert "median" not in page
 
 
+def test_the_page_says_of_which_day_the_batch_is(shop: Workshop) -> None:
+    said = text(page_of(shop).css_first(".facts"))
+    assert said == "Batch class-a · English <7> · registered 2026-11-22"
+
+
+def test_a_batch_without_files_says_so_in_place_of_an_empty_table(shop: Workshop) -> None:
+    shop.register("class-b", expected=3)
+    page = LexborHTMLParser(batch_html(BatchReport.of(shop.facts("class-b"), shop.blobs)))
+    assert page.css("table") == []
+    assert "No file was handed in." in text(page.css_first("main"))
+
+
 def test_of_a_batch_that_takes_essays_nothing_is_missing_yet(shop: Workshop) -> None:
     shop.register("class-b", expected=3)
     assert BatchReport.of(shop.facts("class-b"), shop.blobs).missing == ()
@@ -171,6 +185,39 @@ def test_a_sheet_marks_every_misspelling_and_tells_of_each_word_once(shop: Works
     assert table(page, "Misspelled words") == [
         ["1", "teh", "2", "TEH", "Certain", "Only one known word is this near."]
     ]
+
+
+def test_a_text_that_means_harm_or_turns_is_shown_as_it_is(shop: Workshop) -> None:
+    odd = (
+        "</script><script>alert(1)</script> teh <!-- & ]]> {{ 7 * 7 }}\n\n"
+        "\u0628\u062d\u0631 teh \u202e12 cafe\u0301 \U0001f469\u200d\U0001f4bb Teh end of it."
+    )
+    shop.register("class-b", settings=BatchSettings(language="sv"), expected=1)
+    shop.receive("odd.txt", odd.encode(), batch_id="class-b")
+    shop.process("e001", batch_id="class-b")
+    facts = shop.facts("class-b")
+    report = BatchReport.of(facts, shop.blobs)
+    (sheet,) = sheets_of(facts, report, shop.blobs)
+    for html in (sheet_html(sheet), batch_html(report, [sheet])):
+        page = LexborHTMLParser(html)
+        assert page.css("script") == []
+        shown = page.css_first(".text")
+        assert shown is not None
+        assert (shown.attributes["lang"], shown.attributes["dir"]) == ("sv", "auto")
+        for it in shown.css("sup"):
+            it.decompose()
+        read = shop.blobs.get(*_text_of(facts)).decode()
+        assert shown.text() == read
+        assert "</script><script>" in read
+        for word in page.css("td bdi, th bdi"):
+            if text(word).lower() == "teh":
+                assert word.parent is not None
+                assert word.parent.attributes["lang"] == "sv"
+
+
+def _text_of(facts: BatchFacts) -> tuple[str, str]:
+    record = facts.records["e001"][Stage.EXTRACTED_PLAINTEXT]
+    return str(record.blob_key), record.data_version
 
 
 def test_a_rejected_essay_has_a_sheet_with_its_reason_and_no_marks(shop: Workshop) -> None:

@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from huleedu_dagster.reports.charts import histogram, range_of
-from huleedu_dagster.reports.figures import Bin, distribution, middle, per_hundred
+from huleedu_dagster.reports.charts_bars import Series, columns, rows
+from huleedu_dagster.reports.figures import (
+    Bin,
+    Spread,
+    distribution,
+    middle,
+    per_hundred,
+    percentile,
+    spread,
+)
 
 SVG = "{*}"
 
@@ -73,3 +82,72 @@ def test_a_chart_says_in_words_what_its_bars_show() -> None:
     assert heights[1] == 0
     assert heights[2] == pytest.approx(2 * heights[0])
     assert all(it.get("style") is None and it.get("fill") is None for it in root.iter())
+
+
+def test_percentiles_lie_between_values_in_proportion() -> None:
+    assert [percentile([1, 2, 3, 4, 5], it) for it in (0, 0.5, 0.9, 1)] == pytest.approx(
+        [1, 3, 4.6, 5]
+    )
+    assert percentile([7], 0.99) == 7
+    assert spread([2, 1]) == Spread(2, 1.5, 1.9, 1.95, 1.99, 2)
+    assert spread([]) == Spread(0, None, None, None, None, None)
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=99))
+def test_percentiles_are_in_order_and_end_with_the_largest(values: list[float]) -> None:
+    found = spread(values)
+    ordered = [found.p50, found.p90, found.p95, found.p99, found.max]
+    assert ordered == sorted(it for it in ordered if it is not None)
+    assert found.max == round(max(values), 3)
+    assert middle(values) == pytest.approx(found.p50, abs=0.001)
+
+
+def parts_of(chart: str) -> tuple[ElementTree.Element, str]:
+    """A chart, and what it says in words."""
+    root = ElementTree.fromstring(chart)
+    title, said = root.find(f"{SVG}title"), root.find(f"{SVG}desc")
+    assert title is not None
+    assert said is not None
+    assert root.get("aria-labelledby") == f"{title.get('id')} {said.get('id')}"
+    assert all(it.get("style") is None and it.get("fill") is None for it in root.iter())
+    return root, str(said.text)
+
+
+def test_bars_side_by_side_are_as_high_as_their_values() -> None:
+    series = (Series("In <1>", [0, 4]), Series("Out", [0, 2]))
+    root, said = parts_of(columns(["a", "b"], series, name="x", title="T & t", axis="Place"))
+    assert said == "Place. In <1>: b: 4; Out: b: 2."
+    # The first two are those of the legend.
+    heights = [float(str(it.get("height"))) for it in root.iter("rect")][2:]
+    assert heights[0] == heights[1] == 0
+    assert heights[2] == pytest.approx(2 * heights[3])
+    assert [it.get("class") for it in root.iter("rect")] == ["bar", "bar second"] * 3
+
+
+def test_bars_without_any_value_say_so() -> None:
+    _, said = parts_of(columns(["a"], (Series("In", [0]),), name="x", title="T", axis="Place"))
+    assert said == "Place. In: none."
+
+
+def test_of_many_places_some_have_their_names_below() -> None:
+    places = [str(it) for it in range(100)]
+    root, _ = parts_of(columns(places, (Series("In", [1] * 100),), name="x", title="T", axis="P"))
+    shown = {it.text for it in root.iter("text")} & set(places)
+    assert {"0", "5", "95"} <= shown
+    assert len(shown) <= 24
+
+
+def test_bars_below_each_other_are_as_long_as_their_values_and_names_are_cut() -> None:
+    long = "class-" + "x" * 60
+    root, said = parts_of(
+        rows([(long, 4.25), ("b", 2.125)], name="x", title="T", axis="Rate", digits=1)
+    )
+    assert said == f"Rate. {long}: 4.2, b: 2.1."
+    widths = [float(str(it.get("width"))) for it in root.iter("rect")]
+    assert widths[0] == pytest.approx(2 * widths[1])
+    assert max(len(str(it.text)) for it in root.iter("text")) == 30
+
+
+def test_bars_of_noughts_have_no_length() -> None:
+    root, _ = parts_of(rows([("a", 0.0)], name="x", title="T", axis="Rate"))
+    assert [it.get("width") for it in root.iter("rect")] == ["0.0"]

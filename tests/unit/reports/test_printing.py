@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from huleedu_dagster.reports import printing
 from huleedu_dagster.reports.printing import PrintingError, pdf_of
 
 
@@ -23,6 +24,20 @@ def test_a_browser_that_hangs_is_ended_with_all_that_it_started(
     end = time.monotonic() + 10
     while any(_runs(it) for it in pids):
         assert time.monotonic() < end, "a process was left behind"
+
+
+def test_a_long_page_may_take_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "chromium"
+    program.write_text(
+        '#!/bin/sh\nfor it in "$@"; do case "$it" in --print-to-pdf=*) out="${it#*=}"; esac; done\n'
+        'sleep 1\necho done > "$out"\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(printing, "_SECONDS", 0.1)
+    with pytest.raises(PrintingError):
+        pdf_of("<p>short</p>")
+    assert pdf_of("x" * 1_000_000) == b"done\n"
 
 
 def _runs(pid: int) -> bool:

@@ -58,6 +58,8 @@ for (const form of document.querySelectorAll(".hand-in-form")) {
     retry.addEventListener("click", () => {
       set(entry, "waiting", "");
       send();
+      // Its place, the one after this button, is then taken by what happens.
+      part.submit.focus();
     });
     return item;
   };
@@ -102,9 +104,11 @@ for (const form of document.querySelectorAll(".hand-in-form")) {
     if (part.summary.textContent !== summary) part.summary.textContent = summary;
     const ready = count("waiting");
     const again = ready ? 0 : retryable().length;
-    part.submit.disabled = sending || !(ready || again);
+    // While it works it keeps the focus, which a disabled button would lose.
+    part.submit.disabled = !sending && !(ready || again);
+    part.submit.setAttribute("aria-disabled", String(sending));
     // On the first page its place is then taken by the way to the batch.
-    part.submit.hidden = part.submit.disabled && !sending && Boolean(batch && part.link);
+    part.submit.hidden = part.submit.disabled && Boolean(batch && part.link);
     // Whoever leaves the page breaks off what is being sent.
     if (part.link) part.link.hidden = part.again.hidden = sending || !batch;
     part.submit.textContent = "Hand in";
@@ -336,13 +340,16 @@ for (const form of document.querySelectorAll(".hand-in-form")) {
         "Load it again and hand in what is not marked as kept.");
     }
     sending = false;
+    const focused = document.activeElement === part.submit;
     for (const it of entries.values()) set(it, it.state, it.item.querySelector(".state").textContent);
     show();
     if (part.link && batch && part.submit.hidden) part.link.focus({ preventScroll: true });
+    else if (focused && part.submit.disabled) part.summary.focus({ preventScroll: true });
   };
 
   form.addEventListener("submit", (event) => {
     event.preventDefault();
+    if (sending) return;
     if (!count("waiting")) for (const it of retryable()) set(it, "waiting", "");
     send();
   });

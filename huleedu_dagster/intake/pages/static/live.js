@@ -30,11 +30,20 @@
   const alike = (a, b) =>
     a.nodeType === b.nodeType && a.nodeName === b.nodeName && key(a) === key(b);
 
+  const removed = (node) => {
+    const next = node.nextSibling;
+    node.remove();
+    return next;
+  };
+
   const morphChildren = (from, to) => {
     const keyed = new Map([...from.children].filter(key).map((it) => [key(it), it]));
+    const kept = new Set([...to.children].map(key).filter(Boolean));
     let at = from.firstChild;
     for (const wanted of [...to.childNodes]) {
       const found = key(wanted) ? keyed.get(key(wanted)) : null;
+      // What stands before it and is wanted no more goes first: what is moved loses the focus.
+      while (found && found !== at && !kept.has(key(at))) at = removed(at);
       if (found && found !== at) from.insertBefore(found, at);
       const here = found || at;
       if (here && alike(here, wanted)) {
@@ -45,11 +54,7 @@
         from.insertBefore(wanted, at);
       }
     }
-    while (at) {
-      const next = at.nextSibling;
-      at.remove();
-      at = next;
-    }
+    while (at) at = removed(at);
   };
 
   const tell = (text) => {
