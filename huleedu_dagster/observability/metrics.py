@@ -31,6 +31,7 @@ from huleedu_dagster.ledger.metrics import (
     BOUNDS_SECONDS,
     UNBOUNDED,
     Completion,
+    Duplicate,
     Metric,
     MetricSum,
     Standing,
@@ -41,7 +42,6 @@ NO_ROUTE = "none"
 """The route of requests to addresses that do not exist: they are not told apart."""
 
 _HTTP_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-_DUPLICATES = ("file", "request")
 _Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 
 
@@ -71,6 +71,12 @@ _COUNTED = {
     ),
     Metric.STORED_BYTES: _Told(
         "huleedu_stored_bytes", "Bytes of the files that were kept.", "", ("",)
+    ),
+    Metric.SUPPRESSED: _Told(
+        "huleedu_duplicates_suppressed",
+        "Files and requests that came again as they are, and changed nothing.",
+        "kind",
+        tuple(Duplicate),
     ),
 }
 _OBSERVED = {
@@ -153,12 +159,10 @@ class Metrics:
     Attributes:
         requests: Requests that were answered, by method, route and status.
         latency: How long they took until the answer began, by method and route.
-        duplicates: What came again and changed nothing, by kind.
     """
 
     requests: Counter
     latency: Histogram
-    duplicates: Counter
     _registry: CollectorRegistry = field(repr=False)
 
     @classmethod
@@ -174,14 +178,6 @@ class Metrics:
         if installation is not None:
             registry.register(installation)
         ProcessCollector(registry=registry)
-        duplicates = Counter(
-            "huleedu_duplicates_suppressed",
-            "Files and requests that came again as they are, and changed nothing.",
-            ("kind",),
-            registry=registry,
-        )
-        for kind in _DUPLICATES:
-            duplicates.labels(kind)
         return cls(
             requests=Counter(
                 "requests",
@@ -196,13 +192,8 @@ class Metrics:
                 buckets=_HTTP_SECONDS,
                 registry=registry,
             ),
-            duplicates=duplicates,
             _registry=registry,
         )
-
-    def count_duplicates(self, kind: str, number: int = 1) -> None:
-        """Count what came again: `file` as it is, or `request` under the same key."""
-        self.duplicates.labels(kind).inc(number)
 
     def told(self, accept: str) -> tuple[bytes, str]:
         """All metrics as text, and its media type.
@@ -214,7 +205,11 @@ class Metrics:
             sqlalchemy.exc.SQLAlchemyError: The ledger cannot be reached.
             OSError: The home cannot be looked at.
         """
-        encode, media_type = choose_encoder(accept)
+        try:
+            encode, media_type = choose_encoder(accept)
+        except (TypeError, ValueError):
+            # A version that is no number.
+            encode, media_type = choose_encoder("")
         return encode(self._registry), media_type
 
 

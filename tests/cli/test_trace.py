@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 
 from huleedu_dagster.cli.app import main
+from huleedu_dagster.domain.actions import Actor
 from huleedu_dagster.domain.completeness import ClosedBy
+from huleedu_dagster.domain.registration import BatchSettings
 from huleedu_dagster.pipeline import lifecycle
+from huleedu_dagster.pipeline.reprocessing import reprocess
 from tests.support.workshop import Workshop
 
 ID, OTHER = str(uuid.UUID(int=7)), str(uuid.UUID(int=8))
@@ -178,6 +181,101 @@ def test_the_id_of_a_registration_traces_the_batch(shop: Workshop, trace: Traced
     with shop.ledger.read() as tx:
         correlation_id = tx.batches.get("class-a").registration.correlation_id
     assert whats(trace.steps(correlation_id.upper())) == ["registered"]
+
+
+def test_the_way_of_a_version_ends_where_a_newer_one_takes_its_place(
+    shop: Workshop, trace: Traced
+) -> None:
+    newer = str(uuid.UUID(int=9))
+    shop.process()
+    shop.hand_in("åsa.txt", data=b"", correlation_id=newer)
+    shop.fail_until_dead()
+
+    steps = trace.steps(ID)
+    assert not [it for it in steps if it["what"].startswith(("run failed", "dead letter"))]
+    (replaced,) = [it for it in steps if it["what"] == "replaced"]
+    assert (replaced["essay_id"], replaced["detail"]) == ("e001", "by version 2")
+    assert len([it for it in trace.steps(newer) if it["what"] == "run failed"]) == 3
+
+
+def test_reprocessing_is_on_the_way_with_what_came_of_it(shop: Workshop, trace: Traced) -> None:
+    shop.process_pending()
+    shop.clock.advance(3_600)
+    lifecycle.change_settings(shop.ledger, "class-a", BatchSettings(min_words=500))
+    reprocess(shop.ledger, "class-a")
+    shop.clock.advance(10)
+    shop.process()
+
+    steps = trace.steps(ID)
+    found = [it for it in whats(steps) if it not in ("event", "registered", "received")]
+    assert found == [*STAGES, "settings changed", "reprocessing asked for", *STAGES[2:]]
+    asked = steps[whats(steps).index("reprocessing asked for")]
+    assert asked["detail"] == "by system, 2 essays"
+    last = [it for it in steps if it["what"] == "validation_result"][-1]
+    assert last["detail"] == "rejected, CONTENT_TOO_SHORT"
+
+
+def test_a_batch_that_was_opened_again_was_closed_twice(shop: Workshop, trace: Traced) -> None:
+    shop.close()
+    shop.clock.advance(60)
+    shop.intake.reopen("class-a")
+    shop.clock.advance(60)
+    shop.close()
+    steps = trace.steps(ID)
+    found = [it for it in steps if it["what"] in ("closed", "reopened")]
+    assert whats(found) == ["closed", "reopened", "closed"]
+    assert len({it["at"] for it in found}) == 3
+
+
+def test_a_request_that_changed_nothing_is_known(shop: Workshop, trace: Traced) -> None:
+    again = str(uuid.UUID(int=9))
+    shop.hand_in("åsa.txt", correlation_id=again)
+    steps = trace.steps(again)
+    assert whats(steps) == ["registered", "received again"]
+    assert steps[-1]["detail"] == "by system, 1 unchanged"
+
+
+def test_what_somebody_did_to_a_batch_is_known_by_the_id_of_the_request(
+    shop: Workshop, trace: Traced
+) -> None:
+    asked = str(uuid.UUID(int=9))
+    teacher = Actor.token("0123456789abcdef")
+    acting = shop.ledger.acting(teacher, asked)
+    shop.close()
+    shop.clock.advance(60)
+    lifecycle.waive(acting, "class-a", "e003", "ill")
+    steps = trace.steps(asked)
+    assert [it for it in whats(steps) if it != "event"] == ["registered", "closed", "waived"]
+    assert (steps[-1]["essay_id"], steps[-1]["detail"]) == ("e003", "by token")
+    assert teacher.actor_id not in trace(asked)
+
+
+@pytest.mark.parametrize("source", ["cli", "inbox"])
+def test_files_without_a_request_are_traced_by_the_id_of_their_batch(
+    shop: Workshop, trace: Traced, source: str
+) -> None:
+    shop.register("class-b", expected=2, source=source)
+    for happen in (
+        lambda: shop.receive("a.txt", batch_id="class-b"),
+        lambda: shop.process(batch_id="class-b"),
+        lambda: shop.close("class-b"),
+        lambda: lifecycle.waive(shop.ledger, "class-b", "e002", "ill"),
+        lambda: shop.release("class-b"),
+    ):
+        happen()
+        shop.clock.advance(5)
+    with shop.ledger.read() as tx:
+        correlation_id = tx.batches.get("class-b").registration.correlation_id
+    steps = trace.steps(correlation_id)
+    assert [it for it in whats(steps) if it != "event"] == [
+        "registered",
+        "received",
+        *STAGES,
+        "closed",
+        "waived",
+        *["stored"] * 3,
+        "released",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """The sums that metrics are told from: one with the facts, on every database."""
 
 from collections import Counter, defaultdict
+from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +12,8 @@ import sqlalchemy as sa
 from huleedu_dagster.domain.completeness import ClosedBy
 from huleedu_dagster.domain.outcomes import Code, EssayOutcome, Stage
 from huleedu_dagster.domain.registration import BatchSettings
+from huleedu_dagster.extraction.direct import DirectExtractor
+from huleedu_dagster.extraction.port import Extraction
 from huleedu_dagster.ledger.ledger import Ledger, Transaction
 from huleedu_dagster.ledger.metrics import (
     UNBOUNDED,
@@ -20,10 +24,13 @@ from huleedu_dagster.ledger.metrics import (
     bound_ms,
 )
 from huleedu_dagster.ledger.migrations import runner
+from huleedu_dagster.ledger.records import StageRecord
+from huleedu_dagster.ledger.tables import metadata
+from huleedu_dagster.observability.metrics import InstallationCollector, Metrics
 from huleedu_dagster.pipeline import lifecycle
 from tests.support.at_once import at_once
 from tests.support.fakes import START, ManualClock
-from tests.support.ledger import all_rows
+from tests.support.ledger import Rows, all_rows, database
 from tests.support.workshop import GOOD, Workshop
 
 MANY_EMPTY = 6
@@ -93,6 +100,40 @@ def test_an_essays_way_is_counted_once_however_often_it_is_repeated(
     shop.process(force=True)
 
     assert sums(shop.ledger) == counted
+
+
+class InBetween(DirectExtractor):
+    """Does something else once, before it reads its first file."""
+
+    def __init__(self, happen: Callable[[], object]) -> None:
+        super().__init__()
+        self._happen: Callable[[], object] | None = happen
+
+    def extract(self, data: bytes, suffix: str) -> Extraction:
+        happen, self._happen = self._happen, None
+        if happen is not None:
+            happen()
+        return super().extract(data, suffix)
+
+
+def test_what_two_at_once_find_out_is_counted_once(shop: Workshop) -> None:
+    shop.register(expected=1)
+    shop.receive("a.txt", b"")
+
+    def overtake() -> None:
+        # With other settings, so that the later stages of the two are not the same.
+        lifecycle.change_settings(shop.ledger, "class-a", BatchSettings(min_words=500))
+        shop.process()
+
+    shop.process(pipeline=shop.pipeline_with(extractor=InBetween(overtake)))
+    (found,) = recorded(shop.ledger, Stage.EXTRACTED_PLAINTEXT)
+    assert found.code is Code.EMPTY_CONTENT
+    assert totals(shop.ledger, Metric.REJECTED) == {Code.EMPTY_CONTENT: 1}
+
+
+def recorded(ledger: Ledger, stage: Stage) -> list[StageRecord]:
+    with ledger.read() as tx:
+        return [it for it in tx.outcomes.history("class-a", "e001") if it.stage is stage]
 
 
 def test_a_new_version_is_received_and_worked_on_like_any_other(shop: Workshop) -> None:
@@ -210,6 +251,21 @@ def test_a_batch_with_a_deadline_is_past_it_then_and_not_before(
         assert tx.metrics.standing().closed_incomplete == 0
 
 
+def test_a_clock_that_is_set_back_makes_no_time_negative(
+    shop: Workshop, clock: ManualClock, tmp_path: Path
+) -> None:
+    shop.register(expected=1)
+    shop.receive("a.txt")
+    shop.receive("b.txt")
+    clock.advance(-3_600)
+    metrics = Metrics.of(InstallationCollector(shop.ledger, tmp_path, lambda: 1.0))
+    assert "huleedu_oldest_unprocessed_seconds 0.0" in metrics.told("")[0].decode()
+    shop.process()
+    shop.release()
+    assert totals(shop.ledger, Metric.QUEUE_LATENCY) == dict.fromkeys(Stage, 0.0)
+    assert totals(shop.ledger, Metric.BATCH_COMPLETION) == {"ready": 0.0}
+
+
 def test_what_is_rolled_back_was_not_counted(shop: Workshop) -> None:
     def fail(tx: Transaction) -> None:
         tx.metrics.count_completion(tx.now, Completion.READY)
@@ -253,7 +309,7 @@ def test_an_observation_belongs_to_the_first_bucket_that_holds_it(
 
 
 def test_a_ledger_of_the_revision_before_has_its_sums_and_outcomes_afterwards(
-    shop: Workshop, clock: ManualClock
+    shop: Workshop, clock: ManualClock, kind: str, tmp_path: Path
 ) -> None:
     shop.register("one", expected=3, timeout=500)
     for name, data in {"a": GOOD, "b": b""}.items():
@@ -272,28 +328,38 @@ def test_a_ledger_of_the_revision_before_has_its_sums_and_outcomes_afterwards(
     without = {it for it in before if it.metric is not Metric.QUEUE_LATENCY}
     kept = {name: rows for name, rows in all_rows(shop.ledger).items() if name != "metric_sums"}
 
-    _back_to_0004(shop.ledger)
-    shop.ledger.migrate()
+    older = tmp_path / "older"
+    older.mkdir()
+    with database(kind, older, migrated=False) as url, closing(Ledger(url)) as migrated:
+        runner.upgrade(migrated._engine, "0004")
+        copy_rows(kept, migrated)
+        migrated.migrate()
 
-    assert shop.ledger.schema_revision() == runner.HEAD
-    after = all_rows(shop.ledger)
-    assert {name: rows for name, rows in after.items() if name != "metric_sums"} == kept
-    found = {(it.metric, it.label, it.bound_ms): it for it in sums(shop.ledger)}
-    assert found.keys() == {(it.metric, it.label, it.bound_ms) for it in without}
-    for it in without:
-        again = found[it.metric, it.label, it.bound_ms]
-        assert again.observations == it.observations
-        assert again.total == pytest.approx(it.total)
-    assert essays(shop.ledger) == standing
+        assert migrated.schema_revision() == runner.HEAD
+        after = all_rows(migrated)
+        journal = {"metric_sums", "actions"}
+        assert {it: after[it] for it in kept.keys() - journal} == {
+            it: kept[it] for it in kept.keys() - journal
+        }
+        found = {(it.metric, it.label, it.bound_ms): it for it in sums(migrated)}
+        assert found.keys() == {(it.metric, it.label, it.bound_ms) for it in without}
+        for it in without:
+            again = found[it.metric, it.label, it.bound_ms]
+            assert again.observations == it.observations
+            assert again.total == pytest.approx(it.total)
+        assert essays(migrated) == standing
 
 
-def _back_to_0004(ledger: Ledger) -> None:
-    with ledger.write() as tx:
-        for statement in (
-            "DROP TABLE metric_sums",
-            "DROP INDEX ix_essays_outcome_pending",
-            "DROP INDEX ix_batches_timed_out",
-            "ALTER TABLE essays DROP COLUMN outcome",
-            "UPDATE alembic_version SET version_num = '0004'",
-        ):
-            tx.connection.execute(sa.text(statement))
+def copy_rows(rows: Rows, older: Ledger) -> None:
+    """Put rows into a ledger of an older revision, as far as it has tables and columns for them."""
+    with older.write() as tx:
+        there = sa.inspect(tx.connection)
+        for table in metadata.sorted_tables:
+            if not there.has_table(table.name) or not rows.get(table.name):
+                continue
+            columns = {it["name"] for it in there.get_columns(table.name)}
+            values = [
+                {name: value for name, value in row.items() if name in columns}
+                for row in rows[table.name]
+            ]
+            tx.connection.execute(sa.insert(table), values)

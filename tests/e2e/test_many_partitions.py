@@ -59,7 +59,9 @@ def read_by(world: World) -> dict[str, Reading]:
     urls = [world.settings.resolved_ledger_url, world.settings.dagster_database_url]
     found = {}
     for name, ask in questions(world).items():
-        ask()
+        # Looked at too, or the server would count some of it as the second time's.
+        with reading(urls):
+            ask()
         with reading(urls) as found[name]:
             ask()
     return found
@@ -97,8 +99,8 @@ def test_nothing_asks_more_statements_with_2500_batches_than_with_four(
 def test_an_idle_tick_reads_the_open_batches_and_none_that_is_done(found: Many) -> None:
     assert found.many["upload_sensor"].rows <= SLOTS + 20
     assert found.many["failure_sensor"].rows <= 20
-    # Each of its two questions may be answered by an index that has the open ones.
-    assert found.many["batch_sensor"].rows <= 2 * OPEN + 100 < BATCHES - OPEN
+    # Each of them once, and some that are not of batches.
+    assert found.many["batch_sensor"].rows <= OPEN + 100 < min(2 * OPEN, BATCHES - OPEN)
 
 
 def test_a_run_for_one_essay_reads_its_batch_alone(found: Many) -> None:

@@ -1,7 +1,8 @@
 """Each fault, injected for real and scraped for real, makes its alert fire and no other."""
 
 import shutil
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,28 +10,38 @@ import httpx
 import pytest
 
 from huleedu_dagster.domain.access import Scope
+from huleedu_dagster.intake.metrics import METRICS_PATH
 from huleedu_dagster.orchestration.probes import WATCHED_DAEMONS
 from huleedu_dagster.pipeline import lifecycle
 from tests.intake.served import Served
-from tests.intake.test_metrics import beat, scrape
-from tests.support.alerting import RULES, Scrape, firing, rules
+from tests.intake.test_metrics import Samples, beat, samples_of
+from tests.support.alerting import RULES, Scrape, evaluate, firing, rules
 
 _UP = ("up", (("job", "huleedu-intake"),))
+_REFUSED = (401, 500, 503)
+_PATIENCE_SECONDS = 60
+_BOTH = ("one:8000", "two:8000")
 _STEP_SECONDS = 60
 _HEALTHY_STEPS = 3
 _FAULTY_STEPS = 25
 
 
 class Site:
-    """A running installation that somebody scrapes once a minute, by the ledger's clock."""
+    """A running installation that somebody scrapes once a minute, by the ledger's clock.
+
+    Attributes:
+        url: Where it is asked; `None` when it is not asked at all.
+        beats: How old the heartbeats of Dagster's daemon are at each scrape, seconds; `None` when
+            they are left as they are.
+    """
 
     def __init__(self, served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
         self.shop = served.shop
         self.monkeypatch = monkeypatch
         self.scrapes: list[Scrape] = []
-        self.is_gone = False
+        self.url: str | None = served.url
+        self.beats: dict[str, float] | None = dict.fromkeys(WATCHED_DAEMONS, 20.0)
         self._client = served.client(served.token("prometheus", Scope.METRICS))
-        beat(self.home, **dict.fromkeys(WATCHED_DAEMONS, 20.0))
 
     @property
     def home(self) -> Path:
@@ -41,6 +52,8 @@ class Site:
         """Let minutes pass."""
         for _ in range(times):
             self.shop.clock.advance(_STEP_SECONDS)
+            if self.beats is not None:
+                beat(self.home, **self.beats)
             at = len(self.scrapes) * _STEP_SECONDS
             self.scrapes.append(Scrape(at, self._samples()))
 
@@ -49,13 +62,32 @@ class Site:
         self.shop.process_pending()
         lifecycle.close_what_is_due(self.shop.ledger, quiet_seconds=30)
 
-    def _samples(self) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-        if self.is_gone:
-            return {_UP: 0.0}
+    def _samples(self) -> Samples:
+        if self.url is None:
+            return {}
         try:
-            return {**scrape(self._client), _UP: 1.0}
-        except (AssertionError, httpx.HTTPError):
+            answer = self._client.get(f"{self.url}{METRICS_PATH}", timeout=_PATIENCE_SECONDS)
+        except httpx.ConnectError:
             return {_UP: 0.0}
+        if answer.status_code in _REFUSED:
+            return {_UP: 0.0}
+        assert answer.status_code == 200, answer.text
+        return {**samples_of(answer.text), _UP: 1.0}
+
+
+def told_by_two(scrapes: Sequence[Scrape]) -> list[Scrape]:
+    """What Prometheus would keep if two intakes of this installation had been asked each time."""
+    return [
+        Scrape(
+            it.at,
+            {
+                (name, (*labels, ("instance", instance))): value
+                for (name, labels), value in it.samples.items()
+                for instance in _BOTH
+            },
+        )
+        for it in scrapes
+    ]
 
 
 @pytest.fixture
@@ -103,21 +135,22 @@ def not_closed(site: Site) -> None:
 
 def daemon_gone(site: Site) -> None:
     """The daemon ends."""
-    beat(site.home, **dict.fromkeys(WATCHED_DAEMONS, 300.0))
+    site.beats = dict.fromkeys(WATCHED_DAEMONS, 300.0)
 
 
 def daemon_never_there(site: Site) -> None:
     """The daemon was never started."""
-    beat(site.home)
+    site.beats = {}
 
 
 def one_daemon_stuck(site: Site) -> None:
     """The sensors do not tick any more; all else does."""
-    beat(site.home, **{**dict.fromkeys(WATCHED_DAEMONS, 20.0), "SENSOR": 300.0})
+    site.beats = {**dict.fromkeys(WATCHED_DAEMONS, 20.0), "SENSOR": 300.0}
 
 
 def dagster_database_gone(site: Site) -> None:
     """Dagster's database is not there."""
+    site.beats = None
     shutil.rmtree(site.home / "dagster")
 
 
@@ -129,7 +162,21 @@ def disk_nearly_full(site: Site) -> None:
 
 def intake_gone(site: Site) -> None:
     """Nobody answers any more."""
-    site.is_gone = True
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        site.url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+def nobody_asks(site: Site) -> None:
+    """Prometheus has no intake to ask."""
+    site.url = None
+
+
+def token_revoked(site: Site) -> None:
+    """Prometheus is not let in any more."""
+    with site.shop.ledger.write() as tx:
+        (token,) = [it for it in tx.tokens.all() if it.name == "prometheus"]
+        assert tx.tokens.revoke(token.token_id)
 
 
 def ledger_gone(site: Site) -> None:
@@ -151,6 +198,8 @@ FAULTS: list[tuple[Callable[[Site], None], str]] = [
     (dagster_database_gone, "HuleEduDagsterDatabaseGone"),
     (disk_nearly_full, "HuleEduDiskNearlyFull"),
     (intake_gone, "HuleEduIntakeGone"),
+    (nobody_asks, "HuleEduIntakeGone"),
+    (token_revoked, "HuleEduIntakeGone"),
     (ledger_gone, "HuleEduIntakeGone"),
 ]
 
@@ -164,6 +213,30 @@ def test_a_fault_makes_its_alert_fire_and_no_other(
     fault(site)
     site.scrape(_FAULTY_STEPS)
     assert firing(site.scrapes) == {alert}
+
+
+@pytest.mark.parametrize(
+    "fault", [dead_letter, timed_out, stuck, not_closed, daemon_gone, dagster_database_gone]
+)
+def test_an_installation_with_two_intakes_is_told_of_once(
+    site: Site, fault: Callable[[Site], None]
+) -> None:
+    site.scrape(_HEALTHY_STEPS)
+    fault(site)
+    site.scrape(_FAULTY_STEPS)
+    both = told_by_two(site.scrapes)
+    assert firing(both) == firing(site.scrapes)
+    (rule,) = [it for it in rules() if it.name in firing(both)]
+    assert len(evaluate(rule.expression, both)) == 1
+
+
+def test_when_the_intake_is_gone_nothing_else_is_known(site: Site) -> None:
+    dead_letter(site)
+    site.scrape(_HEALTHY_STEPS)
+    assert firing(site.scrapes) == {"HuleEduDeadLetters"}
+    intake_gone(site)
+    site.scrape(_FAULTY_STEPS)
+    assert firing(site.scrapes) == {"HuleEduIntakeGone"}
 
 
 def test_without_a_fault_nothing_fires(site: Site) -> None:

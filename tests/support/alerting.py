@@ -1,6 +1,9 @@
 """Alerting rules evaluated over recorded scrapes: the part of PromQL that our rules use.
 
-What it does not know is an error, never an alert that stays silent.
+What it does not know is an error, never an alert that stays silent. A series that a scrape does not
+tell is gone at once, as in Prometheus, which looks back five minutes only for series that nobody
+told it the end of. An increase is not extrapolated to its whole range: whether there was one is the
+same either way, and nothing else may be asked of it.
 """
 
 import re
@@ -20,6 +23,8 @@ _TOKEN = re.compile(
     r"|(?P<labels>\{[^}]*\})|\[(?P<range>[0-9]+[smh])\]|(?P<sign>[()+/]|[<>]=?|[!=]=))"
 )
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
+_GROUPED = re.compile(r"\b(?:by|without)\s*\([^)]*\)")
+_WORDS = {"or"}
 _UNITS = {"s": 1, "m": 60, "h": 3_600}
 _COMPARE = {
     ">": lambda a, b: a > b,
@@ -93,10 +98,10 @@ def seconds_of(duration: str) -> int:
 
 def metric_names(expression: str) -> set[str]:
     """Names of all metrics that an expression asks for."""
-    bare = re.sub(r'"[^"]*"|\{[^}]*\}|\[[^\]]*\]|\bby\s*\([^)]*\)', " ", expression)
+    bare = re.sub(r'"[^"]*"|\{[^}]*\}|\[[^\]]*\]', " ", _GROUPED.sub(" ", expression))
     names = re.findall(r"[a-zA-Z_:][a-zA-Z0-9_:]*(?!\s*\()\b", bare)
     functions = set(re.findall(r"([a-z_]+)\s*\(", bare))
-    return {it for it in names if it not in functions}
+    return {it for it in names if it not in functions | _WORDS}
 
 
 def evaluate(expression: str, scrapes: Sequence[Scrape]) -> Vector:
@@ -106,7 +111,7 @@ def evaluate(expression: str, scrapes: Sequence[Scrape]) -> Vector:
         UnknownExpressionError: It is not understood, or names what nobody ever told.
     """
     parser = _Parser(_tokens(expression), scrapes)
-    found = parser.comparison()
+    found = parser.whole()
     if parser.rest:
         raise UnknownExpressionError(expression)
     return found
@@ -128,41 +133,72 @@ class _Parser:
     def __init__(self, tokens: list[tuple[str, str]], scrapes: Sequence[Scrape]) -> None:
         self.rest = tokens
         self._scrapes = scrapes
+        self._has_grown = False
 
-    def comparison(self) -> Vector:
+    def whole(self) -> Vector:
+        found = self._comparison()
+        while self._next() == "or":
+            self._take("name")
+            found = {**self._comparison(), **found}
+        return found
+
+    def _comparison(self) -> Vector:
+        self._has_grown = False
         left = self._reckoned()
-        if not self.rest:
+        if self._next() not in _COMPARE:
             return left
-        sign = self._take("sign")
-        limit = float(self._take("number"))
+        sign, limit = self._take("sign"), float(self._take("number"))
+        if self._has_grown and (sign, limit) != (">", 0):
+            raise UnknownExpressionError("of an increase it is known only whether there was one")
         return {labels: it for labels, it in left.items() if _COMPARE[sign](it, limit)}
 
     def _reckoned(self) -> Vector:
-        left = self._series()
-        while self.rest and self.rest[0][1] in _RECKON:
+        left = self._term()
+        while self._next() in _RECKON:
             reckon: Any = _RECKON[self._take("sign")]
-            right = self._series()
+            right = self._term()
             left = {
                 labels: reckon(left[labels], right[labels]) for labels in left if labels in right
             }
         return left
 
-    def _series(self) -> Vector:
+    def _term(self) -> Vector:
         name = self._take("name")
-        if name != "increase":
-            wanted = self._labels()
-            return self._at(self._scrapes[-1], name, wanted)
+        if name == "max":
+            return self._greatest()
+        if name == "increase":
+            self._expect("(")
+            name, wanted = self._take("name"), self._labels()
+            since = self._scrapes[-1].at - seconds_of(self._take("range"))
+            self._expect(")")
+            self._has_grown = True
+            return self._increase(name, wanted, since)
+        if name == "absent":
+            self._expect("(")
+            name, wanted = self._take("name"), self._labels()
+            self._expect(")")
+            return {} if self._at(self._scrapes[-1], name, wanted) else {wanted: 1.0}
+        return self._at(self._scrapes[-1], name, self._labels())
+
+    def _greatest(self) -> Vector:
+        if self._take("name") != "without":
+            raise UnknownExpressionError("max is known with `without` alone")
         self._expect("(")
-        name, wanted = self._take("name"), self._labels()
-        since = self._scrapes[-1].at - seconds_of(self._take("range"))
+        left_out = {self._take("name")}
         self._expect(")")
-        return self._increase(name, wanted, since)
+        self._expect("(")
+        found: Vector = {}
+        for labels, value in self._reckoned().items():
+            kept = frozenset(it for it in labels if it[0] not in left_out)
+            found[kept] = max(found.get(kept, value), value)
+        self._expect(")")
+        return found
 
     def _increase(self, name: str, wanted: Labels, since: float) -> Vector:
         """How much each series grew; the first sample of a series counts for nothing."""
         grown: Vector = {}
         before: Vector = {}
-        for scrape in (it for it in self._scrapes if it.at >= since):
+        for scrape in (it for it in self._scrapes if it.at > since):
             now = self._at(scrape, name, wanted)
             for labels, value in now.items():
                 if labels in before:
@@ -189,6 +225,9 @@ class _Parser:
         if _LABEL.sub("", text).strip(" ,"):
             raise UnknownExpressionError(text)
         return frozenset(_LABEL.findall(text))
+
+    def _next(self) -> str:
+        return self.rest[0][1] if self.rest else ""
 
     def _take(self, kind: str) -> str:
         if not self.rest or self.rest[0][0] != kind:

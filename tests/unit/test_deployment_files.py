@@ -2,7 +2,6 @@
 
 import fnmatch
 import importlib.metadata
-import json
 import os
 import re
 import shutil
@@ -22,6 +21,8 @@ from tests.e2e.compose_files import (
     BIN,
     MAIN,
     MINIO,
+    MONITORING,
+    OF_MONITORING,
     ROOT,
     SCALE,
     SECRETS,
@@ -29,21 +30,35 @@ from tests.e2e.compose_files import (
     configuration,
 )
 
-COMPOSITIONS = [(MAIN,), (MAIN, SCALE), (MAIN, MINIO), (MAIN, SCALE, MINIO)]
-SCRIPTS = ROOT / "deploy" / "compose"
+COMPOSITIONS = [
+    (MAIN,),
+    (MAIN, SCALE),
+    (MAIN, MINIO),
+    (MAIN, SCALE, MINIO),
+    (MAIN, MONITORING),
+    (MAIN, SCALE, MINIO, MONITORING),
+]
 WORKFLOW = ROOT / ".github" / "workflows" / "smoke_test.yml"
 BROKER = "HULEEDU_BROKER_PASSWORD"
 ONE_SHOT = {"set-up", "s3-keys"}
-PUBLISHED = {"web-server", "web-server-read-only", "intake"}
+PUBLISHED = {"web-server", "web-server-read-only", "intake", "grafana"}
+GIVEN = {**SECRETS, **OF_MONITORING}
 # What databases keep for their administrator, and for a backup.
 SPARE_CONNECTIONS = 10
 _COPY = re.compile(r"^COPY (?!--from)(.+) \S+$", re.MULTILINE)
-_POLICY = re.compile(r"```json\n(.*?)```", re.DOTALL)
 
 
-def services(files: Sequence[str] = (MAIN,)) -> dict[str, Any]:
-    found: dict[str, Any] = configuration(files)["services"]
+def services(files: Sequence[str] = (MAIN,), profile: str = "monitoring") -> dict[str, Any]:
+    variables = {**needed(files), "COMPOSE_PROFILES": profile}
+    found: dict[str, Any] = configuration(files, variables)["services"]
     return found
+
+
+def needed(files: Sequence[str]) -> dict[str, str]:
+    """All that must be given with these files."""
+    left_out = set() if SCALE in files else {BROKER}
+    left_out |= set() if MONITORING in files else OF_MONITORING.keys()
+    return {key: it for key, it in GIVEN.items() if key not in left_out}
 
 
 def every_service() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -66,11 +81,12 @@ def run(*command: str | Path, **options: Any) -> "subprocess.CompletedProcess[st
     )
 
 
-@pytest.mark.parametrize("missing", sorted(SECRETS))
+@pytest.mark.parametrize("missing", sorted(GIVEN))
 def test_a_secret_has_no_default(missing: str) -> None:
-    files = (MAIN, SCALE) if missing == BROKER else (MAIN,)
+    all_files = ((MAIN,), (MAIN, SCALE), (MAIN, MONITORING))
+    files = next(it for it in all_files if missing in needed(it))
     for value in ({}, {missing: ""}):
-        variables = {key: it for key, it in SECRETS.items() if key != missing} | value
+        variables = {key: it for key, it in GIVEN.items() if key != missing} | value
         refused = compose("config", "--quiet", files=files, variables=variables)
         assert refused.returncode != 0
         assert f"required variable {missing} is missing a value" in refused.stderr
@@ -78,15 +94,14 @@ def test_a_secret_has_no_default(missing: str) -> None:
 
 @pytest.mark.parametrize("files", COMPOSITIONS, ids=" + ".join)
 def test_the_secrets_are_all_that_must_be_given(files: tuple[str, ...]) -> None:
-    needed = {key: it for key, it in SECRETS.items() if key != BROKER or SCALE in files}
-    checked = compose("config", "--quiet", files=files, variables=needed)
+    checked = compose("config", "--quiet", files=files, variables=needed(files))
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
 def test_the_example_of_the_environment_names_every_secret_and_gives_none() -> None:
-    text = (SCRIPTS / "env.example").read_text(encoding="utf-8")
+    text = (ROOT / "deploy" / "compose" / "env.example").read_text(encoding="utf-8")
     given = dict(re.findall(r"^#?(\w+)=(.*)$", text, re.MULTILINE))
-    assert {key: given.get(key) for key in SECRETS} == dict.fromkeys(SECRETS, "")
+    assert {key: given.get(key) for key in GIVEN} == dict.fromkeys(GIVEN, "")
     assert re.findall(r"^(\w+)=", text, re.MULTILINE) == [it for it in SECRETS if it != BROKER]
 
 
@@ -140,8 +155,22 @@ def test_ports_are_on_loopback_and_stores_have_none() -> None:
         assert {port["host_ip"] for port in ports} <= {"127.0.0.1"}, name
         is_published = name.split()[0] in PUBLISHED
         assert bool(ports) == is_published, name
-        assert set(it["networks"]) == ({"stores", "edge"} if is_published else {"stores"}), name
-    assert configuration()["networks"]["stores"]["internal"]
+        assert ("edge" in it["networks"]) == is_published, name
+        # Of the parts that work on essays only one can be asked for metrics.
+        is_asked = name.startswith("intake") and MONITORING in name
+        is_for_it = name.split()[0] in ("prometheus", "grafana")
+        assert ("monitoring" in it["networks"]) == (is_asked or is_for_it), name
+        assert ("stores" in it["networks"]) != is_for_it, name
+        assert set(it["networks"]) <= {"stores", "edge", "monitoring"}, name
+    networks = configuration((MAIN, MONITORING), GIVEN)["networks"]
+    assert networks["stores"]["internal"]
+    assert networks["monitoring"]["internal"]
+
+
+def test_nobody_watches_without_the_profile() -> None:
+    assert services((MAIN, MONITORING), "").keys() == services((MAIN,)).keys()
+    watching = services((MAIN, MONITORING)).keys() - services((MAIN,)).keys()
+    assert watching == {"prometheus", "grafana"}
 
 
 def test_only_who_works_on_blobs_has_their_key_and_only_set_up_its_own() -> None:
@@ -199,7 +228,7 @@ def test_hadolint_has_nothing_to_say() -> None:
     ("schema", "path"),
     [
         ("vendor.github-workflows", WORKFLOW),
-        *(("vendor.compose-spec", ROOT / it) for it in (MAIN, SCALE, MINIO)),
+        *(("vendor.compose-spec", ROOT / it) for it in (MAIN, SCALE, MINIO, MONITORING)),
     ],
     ids=lambda it: getattr(it, "name", it),
 )
@@ -276,6 +305,13 @@ def project_files() -> list[str]:
     return found
 
 
+def test_whoever_executes_runs_knows_the_address_of_the_pages() -> None:
+    address = {"HULEEDU_INTAKE_URL": "https://essays.school.example"}
+    given = configuration((MAIN, SCALE), {**SECRETS, **address})["services"]
+    for name in ("code-server", "worker"):
+        assert given[name]["environment"].items() >= address.items(), name
+
+
 def test_the_context_of_the_image_is_what_it_copies_and_nothing_else(tmp_path: Path) -> None:
     copied = {word.rstrip("/") for line in _COPY.findall(dockerfile()) for word in line.split()}
     inside = [it for it in project_files() if is_in_context(it)]
@@ -298,90 +334,6 @@ def test_the_context_of_the_image_is_what_it_copies_and_nothing_else(tmp_path: P
         packed = {it for it in archive.namelist() if it.startswith("huleedu_dagster/")}
     assert packed == {it for it in inside if it.startswith("huleedu_dagster/")}
     assert any(it.endswith(".html") for it in packed)
-
-
-def s3_configuration(folder: Path, **told: str) -> Any:
-    """What the script of the S3 server writes for it."""
-    weed = folder / "weed"
-    weed.write_text('#!/bin/sh\ncat "${3#-s3.config=}"\n')
-    weed.chmod(0o755)
-    environment = {
-        "PATH": f"{folder}:{os.environ['PATH']}",
-        "HULEEDU_S3_BUCKET": "huleedu-blobs",
-        "HULEEDU_S3_CONFIG": str(folder / "s3.json"),
-        **SECRETS,
-        **told,
-    }
-    done = run(SCRIPTS / "seaweedfs.sh", "server", env=environment)
-    assert done.returncode == 0, done.stderr
-    assert (folder / "s3.json").stat().st_mode & 0o777 == 0o600
-    return json.loads(done.stdout)
-
-
-def test_the_s3_server_gives_the_key_the_policy_that_is_documented(tmp_path: Path) -> None:
-    text = (ROOT / "docs" / "storage.md").read_text(encoding="utf-8")
-    documented, of_the_inbox = _POLICY.findall(text)
-    found = s3_configuration(tmp_path)
-    set_up, parts = found["identities"]
-    assert set_up["actions"] == ["Admin"]
-    assert "actions" not in parts
-    (policy,) = found["policies"]
-    assert parts["policyNames"] == [policy["name"]]
-
-    def statements(text: str) -> list[Any]:
-        each = json.loads(text)["Statement"]
-        actions = [it["Action"] for it in each]
-        return [
-            {**it, "Action": [action] if isinstance(action, str) else action}
-            for it, action in zip(each, actions, strict=True)
-        ]
-
-    assert statements(policy["content"]) == statements(documented)
-    told = {"HULEEDU_INBOX_BUCKET": "huleedu-inbox"}
-    (with_inbox,) = s3_configuration(tmp_path, **told)["policies"]
-    assert statements(with_inbox["content"]) == [
-        *statements(documented),
-        *statements(of_the_inbox),
-    ]
-
-    for_droppers = s3_configuration(tmp_path, **told, HULEEDU_INBOX_SECRET_KEY="drop-secret")
-    *_, dropper = for_droppers["identities"]
-    *_, policy = for_droppers["policies"]
-    assert dropper["credentials"] == [{"accessKey": "huleedu-inbox", "secretKey": "drop-secret"}]
-    assert dropper["policyNames"] == [policy["name"]]
-    assert statements(policy["content"]) == [
-        {
-            "Effect": "Allow",
-            "Action": ["s3:PutObject"],
-            "Resource": "arn:aws:s3:::huleedu-inbox/*",
-        }
-    ]
-
-
-@pytest.mark.parametrize(
-    ("script", "variable"),
-    [
-        ("postgres-init.sh", "HULEEDU_DATABASE_PASSWORD"),
-        ("seaweedfs.sh", "HULEEDU_S3_SECRET_KEY"),
-        ("seaweedfs.sh", "HULEEDU_S3_SETUP_SECRET_KEY"),
-        ("valkey.sh", BROKER),
-    ],
-)
-@pytest.mark.parametrize("value", ["", "it's", 'a"b', "a b", "a\nb", "a@b/c"])
-def test_the_scripts_refuse_a_secret_that_would_break_what_they_write(
-    script: str, variable: str, value: str, tmp_path: Path
-) -> None:
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HULEEDU_S3_BUCKET": "huleedu-blobs",
-        "HULEEDU_S3_CONFIG": str(tmp_path / "s3.json"),
-        **SECRETS,
-        variable: value,
-    }
-    refused = run(SCRIPTS / script, env=environment)
-    assert refused.returncode != 0
-    assert variable in refused.stderr or "may hold letters" in refused.stderr
-    assert not value or value not in refused.stderr
 
 
 def test_settings_that_the_files_give_exist() -> None:

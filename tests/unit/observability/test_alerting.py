@@ -38,6 +38,13 @@ def scrapes(name: str, *values: float | None, step: float = 60, **labels: str) -
         ("a / a < 0.1", 2, False),
         ('a{k="v"} > 1', 2, True),
         ('a{k="w"} > 1', 2, False),
+        ("max without (k) (a) > 1", 2, True),
+        ("max without (k) (a + a) > 4", 2, False),
+        ("a > 3 or a < 3", 2, True),
+        ("a > 3 or a < 2", 2, False),
+        ("absent(a) > 0", 2, False),
+        ('absent(a{k="w"})', 2, True),
+        ('a > 3 or absent(a{k="w"})', 2, True),
     ],
 )
 def test_an_expression_holds_as_in_promql(expression: str, value: float, holds: bool) -> None:
@@ -48,10 +55,11 @@ def test_an_expression_holds_as_in_promql(expression: str, value: float, holds: 
     ("values", "grown"),
     [
         ([0, 0, 1], 1.0),
-        ([5, 6, 1], 2.0),
+        ([5, 6, 7, 1], 1.0),
         ([None, None, 1], None),
         ([3, 3, 3], 0.0),
-        ([0, 9, 9, 9], 0.0),
+        # What lies as far back as the range is long is no part of it.
+        ([0, 9, 9], 0.0),
     ],
 )
 def test_an_increase_is_seen_between_samples_only(
@@ -71,16 +79,27 @@ def test_a_rule_fires_when_it_held_all_the_time(values: list[float], fires: bool
 
 @pytest.mark.parametrize(
     "expression",
-    ["b > 1", "rate(a[5m]) > 1", "a > b", "a > 1 or a < 0", 'a{k=~"v"} > 1', "a >", "§"],
+    [
+        *("b > 1", "rate(a[5m]) > 1", "a > b", "a > 1 and a < 0", 'a{k=~"v"} > 1', "a >", "§"),
+        *("increase(a[5m]) > 1", "max without (k) (increase(a[5m])) >= 0"),
+        *("max(a) > 1", "max by (k) (a) > 1", "absent(b)"),
+    ],
 )
 def test_what_is_not_understood_is_an_error(expression: str) -> None:
     with pytest.raises(UnknownExpressionError):
         evaluate(expression, scrapes("a", 1, k="v"))
 
 
+def test_of_series_that_differ_in_a_label_the_greatest_counts_once() -> None:
+    one, two = (("a", (("instance", it), ("k", "v"))) for it in "xy")
+    found = evaluate("max without (instance) (a) > 2", [Scrape(0, {one: 1.0, two: 3.0})])
+    assert found == {frozenset({("k", "v")}): 3.0}
+
+
 def test_the_metrics_of_an_expression_are_found() -> None:
     found = metric_names('sum by (le) (rate(a_bucket{stage="x"}[5m])) / b_total > 1')
     assert found == {"a_bucket", "b_total"}
+    assert metric_names("max without (instance) (a + b) > 0 or absent(c)") == {"a", "b", "c"}
 
 
 def test_durations_are_read() -> None:

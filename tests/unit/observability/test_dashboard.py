@@ -19,16 +19,21 @@ ROOT = Path(__file__).parents[3]
 MONITORING = ROOT / "deploy" / "monitoring"
 DASHBOARD = json.loads((MONITORING / "grafana" / "huleedu.json").read_text())
 _OF_PROMETHEUS = {"up"}
+_OF_TARGETS = {"instance", "job"}
 
 
 @pytest.fixture
 def told(tmp_path: Path) -> dict[str, set[str]]:
     """Labels of every sample that an installation tells, by its name."""
     ledger = new_ledger(tmp_path / "ledger.db")
-    metrics = Metrics.of(InstallationCollector(ledger, tmp_path, lambda: 1.0))
+    found = labels_of(Metrics.of(InstallationCollector(ledger, tmp_path, lambda: 1.0)))
+    ledger.close()
+    return found
+
+
+def labels_of(metrics: Metrics) -> dict[str, set[str]]:
     Stopwatch(metrics).stop("GET", "/healthz", "200")
     text, _ = metrics.told("")
-    ledger.close()
     found: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(text.decode()):
         for sample in family.samples:
@@ -63,7 +68,23 @@ def test_every_label_of_the_dashboard_is_one_of_its_metrics(told: dict[str, set[
         grouped = re.findall(r"\bby \(([^)]*)\)", expression)
         labels = {it.strip() for group in grouped for it in group.split(",")}
         labels |= set(re.findall(r"\{\{(\w+)\}\}", legend))
-        assert labels <= told[name], expression
+        assert labels <= told[name] | _OF_TARGETS, expression
+
+
+def test_what_every_intake_tells_alike_is_not_added_up(told: dict[str, set[str]]) -> None:
+    of_one_process = labels_of(Metrics.of(None)).keys()
+    alike = {it for it in told.keys() - of_one_process if not it.startswith("huleedu_disk")}
+    assert {"huleedu_uploads_total", "huleedu_queue_latency_seconds_bucket"} <= alike
+    for expression, _ in targets():
+        if metric_names(expression) & alike:
+            assert re.search(r"\bmax (by|without) \(", expression), expression
+            assert "sum" not in expression
+
+
+def test_a_number_that_stands_alone_is_the_present_one() -> None:
+    for panel in panels():
+        if panel["type"] == "stat":
+            assert all(it["instant"] for it in panel["targets"]), panel["title"]
 
 
 def test_the_metrics_that_were_asked_for_are_told(told: dict[str, set[str]]) -> None:
