@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from huleedu_dagster.ledger.ledger import Ledger
+from tests.support.ledger import facts
 
 GOOD = "The class went to the museum on Friday and everyone liked the old ships very much."
 
@@ -120,15 +121,8 @@ def test_the_same_run_again_gives_the_same_answer_and_writes_nothing(
 
 
 def _everything(home: Path) -> tuple[dict[str, int], list[str]]:
-    import sqlalchemy as sa
-
-    from huleedu_dagster.ledger.tables import metadata
-
-    with Ledger(f"sqlite:///{home / 'ledger.db'}").read() as tx:
-        rows = {
-            name: tx.connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
-            for name, table in metadata.tables.items()
-        }
+    found = facts(Ledger(f"sqlite:///{home / 'ledger.db'}"))
+    rows = {name: len(it) for name, it in found.items()}
     blobs = sorted(str(it) for it in (home / "blobs").rglob("*") if it.is_file())
     return rows, blobs
 
@@ -347,3 +341,22 @@ def test_a_changed_word_list_is_a_setting_of_the_batch(shell: Shell, tmp_path: P
     done = shell.run("run", folder, "--batch", "b1", "--language", "de")
     assert done.returncode == 2
     assert "registered with another language" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HULEEDU_LEDGER_URL", "postgresql://huleedu:geheim/huleedu"),
+        ("HULEEDU_BROKER_URL", "redis://:geheim/x@broker:6379/0"),
+        ("HULEEDU_MAX_RUNS", "geheim"),
+    ],
+)
+def test_a_setting_that_is_wrong_is_named_and_its_value_is_not_shown(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    done = shell.run("status")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"huleedu: {name}: ")
+    assert done.stderr.count("\n") == 1
+    assert "geheim" not in done.stdout + done.stderr

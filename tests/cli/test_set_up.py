@@ -139,10 +139,10 @@ def test_it_waits_for_a_server_that_is_starting(settings: Settings, tmp_path: Pa
 
     chosen = Settings(home=settings.home, ledger_url=later.render_as_string(hide_password=False))
     with ThreadPoolExecutor(1) as threads:
-        done = threads.submit(SetUp(chosen, tell, 30).run)
-        assert waiting.wait(20)
+        done = threads.submit(SetUp(chosen, tell, 60).run)
+        assert waiting.wait(60)
         socket.symlink_to(str(url.query["host"]))
-        done.result(30)
+        done.result(60)
     assert lines[0].startswith("waiting: the ledger's database cannot be used: connection to")
     assert lines[-1] == "Dagster's tables: made"
 
@@ -251,7 +251,7 @@ def test_two_at_once_make_the_tables_once(settings: Settings) -> None:
 
     def start(number: int) -> None:
         chosen = Settings(home=settings.home.with_name(f"home-{number}"))
-        begin.wait(20)
+        begin.wait(60)
         set_up(chosen)
 
     with ThreadPoolExecutor(3) as threads:

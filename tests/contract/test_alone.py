@@ -1,5 +1,6 @@
 """Whoever runs sensors on a Dagster database of a real Postgres server is alone, on any machine."""
 
+import select
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from dagster._daemon.types import DaemonHeartbeat
 
+from huleedu_dagster.orchestration.databases import making
 from huleedu_dagster.orchestration.home import DagsterHome, HomeInUseError
 from huleedu_dagster.settings import Settings
 from tests.support.postgres import postgres_database
@@ -37,6 +39,24 @@ def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Dags
         yield found
 
 
+def end_idle_sessions(url: str) -> None:
+    """Have the server end sessions to a database that ask nothing."""
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.pool.NullPool)
+    name = sa.make_url(url).database
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"ALTER DATABASE \"{name}\" SET idle_session_timeout = '200ms'")
+
+
+def wait_until_one_is_ended(url: str) -> None:
+    """Wait as long as a session may ask nothing; those before it have been idle for longer."""
+    engine = sa.create_engine(url, poolclass=sa.pool.NullPool, isolation_level="AUTOCOMMIT")
+    with engine.connect() as idle:
+        driver = idle.connection.driver_connection
+        assert driver is not None
+        assert select.select([driver.fileno()], [], [], 60)[0]
+        idle.invalidate()
+
+
 @contextmanager
 def daemon(home: DagsterHome, age: float) -> Iterator[None]:
     """A daemon's connection, with heartbeats so many seconds old."""
@@ -61,6 +81,34 @@ def test_a_run_on_another_machine_is_in_the_way_until_it_ends(homes: list[Dagste
         pass
     with homes[1].exclusive("up"):
         pass
+
+
+def test_a_server_that_ends_idle_sessions_does_not_end_the_lock(homes: list[DagsterHome]) -> None:
+    url = homes[0].settings.dagster_database_url
+    end_idle_sessions(url)
+    with homes[0].exclusive("run"):
+        wait_until_one_is_ended(url)
+        with (
+            pytest.raises(HomeInUseError, match="maybe of another machine"),
+            homes[1].exclusive("up"),
+        ):
+            pass
+
+
+def test_a_server_that_ends_idle_sessions_does_not_end_the_lock_of_who_makes_tables(
+    homes: list[DagsterHome],
+) -> None:
+    url = homes[0].settings.dagster_database_url
+    end_idle_sessions(url)
+    with making(homes[0].settings):
+        wait_until_one_is_ended(url)
+        engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
+        with engine.connect() as connection:
+            locks = connection.exec_driver_sql(
+                "SELECT count(*) FROM pg_locks JOIN pg_database ON database = pg_database.oid "
+                "WHERE locktype = 'advisory' AND granted AND datname = current_database()"
+            )
+            assert locks.scalar_one() == 1
 
 
 def test_a_daemon_on_another_machine_is_in_the_way_until_it_ends(homes: list[DagsterHome]) -> None:
@@ -96,7 +144,7 @@ def test_of_two_daemons_that_start_at_once_the_program_of_one_is_alone(
             homes[1].exclusive("serve daemon"),
         ):
             pass
-        first.communicate("end\n", timeout=30)
+        first.communicate("end\n", timeout=60)
 
     def is_free() -> bool:
         # The server hears of an end a moment later.
@@ -104,4 +152,4 @@ def test_of_two_daemons_that_start_at_once_the_program_of_one_is_alone(
             return True
         return False
 
-    wait_for(is_free, seconds=10)
+    wait_for(is_free, seconds=60)

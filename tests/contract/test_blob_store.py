@@ -96,6 +96,15 @@ def test_a_folder_of_blobs_is_not_a_blob(store: BlobStore) -> None:
     store.put(KEY, b"text")
     with pytest.raises(BlobMissingError):
         store.get("extracted_plaintext/class-a/e001", sha256_hex(b"text"))
+    assert not store.has("extracted_plaintext/class-a/e001")
+
+
+def test_a_blob_is_there_when_it_was_put(store: BlobStore) -> None:
+    assert not store.has(KEY)
+    store.put(KEY, b"")
+    assert store.has(KEY)
+    assert not store.has(f"{KEY}/deeper")
+    assert not store.has(KEY[:-1])
 
 
 def test_bytes_without_the_hash_they_must_have_are_not_given(store: BlobStore) -> None:
@@ -112,6 +121,8 @@ def test_a_key_outside_the_grammar_is_refused_by_put_and_get(store: BlobStore, k
         store.get(key, sha256_hex(b"text"))
     with pytest.raises(InvalidBlobKeyError):
         store.writer(key)
+    with pytest.raises(InvalidBlobKeyError):
+        store.has(key)
 
 
 @pytest.mark.parametrize("prefix", ["", "..", "a/..", "/", "a/", ".tmp-x", "A"])

@@ -49,7 +49,7 @@ def most_seen(url: str) -> Iterator[list[int]]:
             yield found
         finally:
             ended.set()
-            looking.result(20)
+            looking.result(60)
 
 
 def all_at_once(call: Callable[[int], object], times: int = _ASKED) -> None:
@@ -57,7 +57,7 @@ def all_at_once(call: Callable[[int], object], times: int = _ASKED) -> None:
     begin = threading.Barrier(THREADS)
 
     def go(number: int) -> None:
-        begin.wait(20)
+        begin.wait(60)
         for _ in range(times):
             call(number)
 

@@ -1,4 +1,4 @@
-"""Is the daemon well, as its heartbeats in Dagster's database of a real Postgres server tell."""
+"""Is the daemon well, as its heartbeats in Dagster's database tell, on a real server too."""
 
 import math
 import time
@@ -63,3 +63,12 @@ def test_heartbeats_far_in_the_future_tell_nothing(
     beat(home, -5)
     assert "last heartbeat was 0 s ago" in probes.daemon(home.settings)
     assert probes.heartbeat_age(home.settings) == 0
+
+
+def test_a_home_may_have_any_name(tmp_path: Path) -> None:
+    home = DagsterHome(Settings(home=tmp_path / "class #7, 100%25 å"))
+    with pytest.raises(probes.UnhealthyError, match="cannot be asked"):
+        probes.daemon(home.settings)
+    home.prepare()
+    beat(home, 1)
+    assert "last heartbeat was" in probes.daemon(home.settings)

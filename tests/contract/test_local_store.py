@@ -145,6 +145,8 @@ def test_a_store_that_is_no_folder_is_down_and_not_empty(tmp_path: Path) -> None
     with pytest.raises(NotADirectoryError):
         list(store.keys("extracted_plaintext"))
     with pytest.raises(NotADirectoryError):
+        store.has(KEY)
+    with pytest.raises(NotADirectoryError):
         store.put(KEY, TEXT)
     with pytest.raises(NotADirectoryError):
         store.sweep(0)

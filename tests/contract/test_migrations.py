@@ -191,6 +191,23 @@ def test_the_rows_of_the_first_schema_still_hold_on_to_each_other(first_schema: 
         tx.connection.exec_driver_sql("DELETE FROM batches")
 
 
+def test_a_migration_that_never_gets_its_turn_says_what_to_do_and_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runner, "_LOCK_SECONDS", 0.5)
+    with postgres_database(migrated=False) as url:
+        ledger = Ledger(url)
+        runner.upgrade(ledger._engine, "0003")
+        with ledger._engine.connect() as reader, reader.begin():
+            reader.exec_driver_sql("SELECT 1 FROM essays").all()
+            with pytest.raises(runner.TablesInUseError, match="end what works on it"):
+                ledger.migrate()
+            assert ledger.schema_revision() == "0003"
+        ledger.migrate()
+        assert ledger.schema_revision() == runner.HEAD
+        ledger.close()
+
+
 def test_those_who_work_on_postgres_meanwhile_and_the_migration_are_no_deadlock() -> None:
     waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation IS NOT NULL"
     with postgres_database(migrated=False) as url:
@@ -200,7 +217,7 @@ def test_those_who_work_on_postgres_meanwhile_and_the_migration_are_no_deadlock(
             with reader.begin():
                 reader.exec_driver_sql("SELECT 1 FROM essays").all()
                 migrated = pool.submit(ledger.migrate)
-                wait_for(lambda: bool(reader.exec_driver_sql(waiting).all()), 10)
+                wait_for(lambda: bool(reader.exec_driver_sql(waiting).all()), 60)
                 # The other way round than the migration, which has these by now.
                 reader.exec_driver_sql("SELECT 1 FROM batches").all()
             migrated.result(60)

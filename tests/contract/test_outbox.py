@@ -117,7 +117,7 @@ def test_who_writes_second_is_not_seen_before_the_first(postgres: Ledger) -> Non
     def hold(_connection: sa.Connection) -> None:
         if not first_commits.is_set():
             first_commits.set()
-            assert go_on.wait(20)
+            assert go_on.wait(60)
 
     def write(upload_id: str) -> None:
         with postgres.write() as tx:
@@ -126,13 +126,13 @@ def test_who_writes_second_is_not_seen_before_the_first(postgres: Ledger) -> Non
     sa.event.listen(postgres._engine, "commit", hold)
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(write, "first")
-        assert first_commits.wait(20)
+        assert first_commits.wait(60)
         second = threads.submit(write, "second")
         wait_for_a_waiting_lock(postgres)
         assert uploads(postgres) == []
         go_on.set()
-        first.result(20)
-        second.result(20)
+        first.result(60)
+        second.result(60)
     assert uploads(postgres) == ["first", "second"]
 
 
@@ -147,19 +147,19 @@ def test_who_published_first_waits_for_nobody_whose_batch_it_needs(postgres: Led
         with postgres.write() as tx:
             publish(tx, "one")
             published.set()
-            assert locked.wait(20)
+            assert locked.wait(60)
             tx.batches.get("a", lock=True)
 
     def lock_and_publish() -> None:
         with postgres.write() as tx:
             tx.batches.get("a", lock=True)
             locked.set()
-            assert published.wait(20)
+            assert published.wait(60)
             publish(tx, "two")
 
     with ThreadPoolExecutor(2) as threads:
         for ended in [threads.submit(publish_and_lock), threads.submit(lock_and_publish)]:
-            ended.result(20)
+            ended.result(60)
     assert uploads(postgres) == ["two", "one"]
 
 

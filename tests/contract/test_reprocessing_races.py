@@ -41,7 +41,7 @@ def test_a_run_that_ends_while_its_batch_is_asked_for_again_is_no_deadlock(
     monkeypatch.setattr(EssayRows, "ask_again", ask_and_tell)
     with ThreadPoolExecutor(2) as pool:
         run = pool.submit(shop.pipeline.mark_shown, "class-a", ["e001", "e002"], [essay])
-        assert ended.wait(10)
+        assert ended.wait(60)
         person = pool.submit(reprocess, ledger, "class-a")
         run.result(timeout=60)
         assert person.result(timeout=60) == ("e001", "e002")

@@ -59,6 +59,7 @@ def write(store: S3BlobStore, data: bytes) -> None:
 CALLS: dict[str, Callable[[S3BlobStore], object]] = {
     "check": lambda store: store.check(),
     "get": lambda store: store.get(KEY, sha256_hex(TEXT)),
+    "has": lambda store: store.has(KEY),
     "keys": lambda store: list(store.keys("raw_upload_blob")),
     "pieces": lambda store: store.pieces(KEY, sha256_hex(TEXT)),
     "put": lambda store: store.put(KEY, TEXT),

@@ -3,9 +3,11 @@
 from dagster import AssetCheckKey, AssetKey, DagsterRunStatus
 from dagster._core.event_api import PartitionKeyFilter
 
+from huleedu_dagster.domain.actions import Action
 from huleedu_dagster.domain.completeness import BatchStatus
 from huleedu_dagster.domain.outcomes import Code, EssayOutcome
 from huleedu_dagster.pipeline.lifecycle import dead_letters, replay, waive
+from tests.support.ledger import deeds
 from tests.support.world import GOOD, World
 
 ESSAY_ASSETS = ["raw_upload", "extracted_plaintext", "validation_result", "spellcheck_result"]
@@ -113,11 +115,13 @@ def test_the_same_uploads_again_change_nothing_and_launch_nothing(world: World) 
     world.hand_in("b1", essays(3))
     world.settle()
     rows, blobs, events, runs = world.rows(), world.blob_keys(), world.events(), world.runs()
+    journal = deeds(world.ledger)
 
     world.hand_in("b1", essays(3))
     world.settle()
 
     assert world.rows() == rows
+    assert deeds(world.ledger) == [*journal, ("system:pipeline", Action.UNCHANGED, 3)]
     assert world.blob_keys() == blobs
     assert world.events() == events
     assert [it.run_id for it in world.runs()] == [it.run_id for it in runs]

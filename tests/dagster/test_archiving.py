@@ -5,12 +5,14 @@ from datetime import timedelta
 import pytest
 from dagster import DagsterInstance, DagsterRunStatus
 
+from huleedu_dagster.domain.actions import Action
 from huleedu_dagster.domain.completeness import BatchStatus
 from huleedu_dagster.domain.registration import BatchSettings
 from huleedu_dagster.orchestration.archiving import archive
 from huleedu_dagster.pipeline.lifecycle import change_settings, close
 from huleedu_dagster.pipeline.reprocessing import reprocess
 from tests.dagster.test_acceptance import ESSAY_ASSETS, essays
+from tests.support.ledger import all_rows
 from tests.support.pages import STATISTICS
 from tests.support.world import World
 
@@ -50,12 +52,15 @@ def test_only_batches_released_long_ago_leave_and_nothing_stored_of_them_does(
     world.clock.advance(30 * DAY)
     released(world, "new")
     world.clock.advance(2 * DAY)
-    before = (world.rows(), world.blob_keys(), world.view("old"))
+    told = {"actions": 0}
+    before = (world.rows() | told, world.blob_keys(), world.view("old"))
 
     assert archive_older(world, 3) == ["old"]
 
     assert shown(world) == {"open", "incomplete", "new"}
-    assert (world.rows(), world.blob_keys(), world.view("old")) == before
+    assert (world.rows() | told, world.blob_keys(), world.view("old")) == before
+    archived = [it for it in all_rows(world.ledger)["actions"] if it["action"] == Action.ARCHIVED]
+    assert [it["batch_id"] for it in archived] == ["old"]
     assert world.materialization_count("spellcheck_result", "old|e001") == 1
     (node,) = world.graphql(STATISTICS, assetKeys=[{"path": ["raw_upload"]}])["assetNodes"]
     assert (node["partitionStats"]["numMaterialized"], node["partitionStats"]["numPartitions"]) == (

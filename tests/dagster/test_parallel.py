@@ -45,6 +45,10 @@ class MeetingStore:
         """See `BlobStore.pieces`."""
         return self._inner.pieces(key, sha256)
 
+    def has(self, key: str) -> bool:
+        """See `BlobStore.has`."""
+        return self._inner.has(key)
+
     def keys(self, prefix: str) -> Iterator[str]:
         """See `BlobStore.keys`."""
         return self._inner.keys(prefix)

@@ -19,7 +19,7 @@ from huleedu_dagster.orchestration.in_process import InProcessDaemon
 from huleedu_dagster.pipeline.intake import Receipt, ReceiptStatus
 from huleedu_dagster.pipeline.lifecycle import register
 from huleedu_dagster.settings import Settings
-from tests.support.ledger import all_rows, events
+from tests.support.ledger import events, facts
 from tests.support.postgres import postgres_database
 from tests.support.seaweed import s3_options
 
@@ -147,9 +147,9 @@ def test_a_class_goes_through_on_postgres_and_s3_and_dagster_learns_no_name_and_
         assert tables_with(tables, word) == set(), word
     assert "uploads" in tables_with(everything(ledger.url), NAME), "the ledger has it"
 
-    rows, keys = all_rows(ledger), production.kept_keys()
+    rows, keys = facts(ledger), production.kept_keys()
     assert [it.status for it in production.hand_in()] == [ReceiptStatus.UNCHANGED] * len(FILES)
     assert production.work() == runs
-    assert all_rows(ledger) == rows
+    assert facts(ledger) == rows
     assert production.kept_keys() == keys
     assert len(keys) == 3 + 2 + 2 + 1

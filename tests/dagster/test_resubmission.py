@@ -10,7 +10,7 @@ from huleedu_dagster.sensors.tags import slots_of
 from tests.dagster.test_acceptance import essays
 from tests.support.evaluating import evaluate
 from tests.support.fakes import FlakyBlobWriter
-from tests.support.ledger import all_rows
+from tests.support.ledger import facts
 from tests.support.world import World
 
 SENSORS = ("upload_sensor", "batch_sensor")
@@ -35,7 +35,7 @@ def test_a_class_handed_in_again_launches_and_leaves_nothing(
     files = essays(3)
     world.hand_in("b1", files)
     world.settle()
-    rows, blobs, runs = all_rows(world.ledger), world.blob_keys(), world.daemon.run_count()
+    rows, blobs, runs = facts(world.ledger), world.blob_keys(), world.daemon.run_count()
     events = world.instance.event_log_storage.get_maximum_record_id()
 
     with nothing_is_written(world, monkeypatch):
@@ -46,7 +46,7 @@ def test_a_class_handed_in_again_launches_and_leaves_nothing(
     world.tick(times=2)
     assert world.daemon.run_count() == runs
     assert world.instance.event_log_storage.get_maximum_record_id() == events
-    assert all_rows(world.ledger) == rows
+    assert facts(world.ledger) == rows
     assert world.blob_keys() == blobs
 
 

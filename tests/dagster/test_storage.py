@@ -187,21 +187,21 @@ def test_ids_become_visible_in_their_order(tmp_path: Path, monkeypatch: pytest.M
 
         def late(*arguments: Any) -> None:
             inserted.set()
-            assert go_on.wait(20)
+            assert go_on.wait(60)
             write(*arguments)
 
         monkeypatch.setattr(slow, "_write_index", late)
         with ThreadPoolExecutor(2) as threads:
             one = threads.submit(store, first, "e001")
-            assert inserted.wait(20)
+            assert inserted.wait(60)
             two = threads.submit(store, second, "e002")
             try:
                 wait_for_a_lock(reader)
                 assert not pointers(reader)
             finally:
                 go_on.set()
-            one.result(20)
-            two.result(20)
+            one.result(60)
+            two.result(60)
         found = pointers(reader)
         assert found[cell("e001")] < found[cell("e002")]
 
@@ -222,7 +222,7 @@ def test_processes_that_write_the_same_assets_do_not_block_each_other(
             threads.submit(write, other, STAGES[::-1], run_id(2)),
         ]
         for it in done:
-            it.result(30)
+            it.result(60)
     found = [len(events_of(instance, it)) for it in (_RUN, run_id(2))]
     assert found == [10 * len(STAGES), 10 * len(STAGES)]
 
@@ -235,14 +235,14 @@ def test_instances_of_one_process_make_the_databases_of_runs_at_the_same_time(
     begin = threading.Barrier(len(storages))
 
     def write(storage: PooledSqliteEventLogStorage) -> None:
-        begin.wait(20)
+        begin.wait(60)
         for run in runs:
             storage.store_event(event("raw", "e001", run))
             storage.collector.settle(run)
 
     with ThreadPoolExecutor(len(storages)) as threads:
         for it in [threads.submit(write, storage) for storage in storages]:
-            it.result(30)
+            it.result(60)
     assert [len(storages[0].get_records_for_run(it).records) for it in runs] == [4] * len(runs)
     for storage in storages:
         storage.dispose()

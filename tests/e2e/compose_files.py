@@ -12,6 +12,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 MAIN, SCALE, MINIO = "docker-compose.yml", "compose.scale.yml", "compose.minio.yml"
+MONITORING = "compose.monitoring.yml"
 SECRETS = {
     "POSTGRES_PASSWORD": "administrator-secret",
     "HULEEDU_DATABASE_PASSWORD": "database-secret",
@@ -20,6 +21,11 @@ SECRETS = {
     "HULEEDU_INTAKE_SESSION_KEY": "a-session-key-of-more-than-32-characters",
     "HULEEDU_BROKER_PASSWORD": "broker-secret",
 }
+OF_MONITORING = {
+    "HULEEDU_METRICS_TOKEN_FILE": "./metrics-token",
+    "HULEEDU_GRAFANA_PASSWORD": "grafana-secret",
+}
+"""What must be given besides, with `MONITORING` alone."""
 _PART = re.compile(r"(\d+)(h|ms|m|s)")
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 

@@ -2,6 +2,7 @@
 
 import os
 import queue
+import secrets
 import shutil
 import signal
 import socket
@@ -21,6 +22,8 @@ from tests.e2e.graphql import Pages
 UP = [sys.executable, "-m", "huleedu_dagster.cli.app", "up"]
 _WORKER = "spawn_main"
 _CODE_SERVER = "dagster api grpc"
+_PORTS_OF_CONNECTIONS = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_PORTS = 12_000
 _SERVERS = (_CODE_SERVER, "dagster_webserver", "dagster._daemon", "huleedu_dagster.intake")
 
 
@@ -33,11 +36,11 @@ def wait_for(is_so: Callable[[], bool], *, seconds: float, what: str) -> None:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody listens on, and that the system gives to no connection meanwhile."""
+    first = int(_PORTS_OF_CONNECTIONS.read_text().split()[0])
+    while not can_listen(port := first - 1 - secrets.randbelow(_PORTS)):
+        pass
+    return port
 
 
 def can_listen(port: int) -> bool:
@@ -76,15 +79,15 @@ class Up:
         while "http://" not in (line := arrived.get(timeout=130)):
             assert line, f"`up` ended: {self.lines}"
 
-    def end(self, number: int, seconds: float = 30) -> int:
+    def end(self, number: int, seconds: float = 60) -> int:
         """Send a signal and wait for the end; the exit code."""
         self.process.send_signal(number)
         return self.wait(seconds)
 
-    def wait(self, seconds: float = 30) -> int:
+    def wait(self, seconds: float = 60) -> int:
         """Wait for the end; the exit code."""
         code = self.process.wait(timeout=seconds)
-        self._reader.join(timeout=5)
+        self._reader.join(timeout=30)
         return code
 
 
@@ -174,7 +177,7 @@ class Site:
                 return None
             return batch_view(BatchFacts.read(tx, batch_id), tx.now)
 
-    def wait_until_ready(self, batch_id: str, seconds: float = 60) -> BatchView:
+    def wait_until_ready(self, batch_id: str, seconds: float = 120) -> BatchView:
         """Wait until a batch is released."""
 
         def is_ready() -> bool:
@@ -204,9 +207,9 @@ class Site:
     def freeze_run_of(self, batch_id: str, pattern: str) -> int:
         """Hand in a batch and freeze the process that executes its run; the process."""
         # Of the runs before it none may be left, or the wrong one is frozen.
-        wait_for(lambda: not self.processes(_WORKER), seconds=30, what="no run")
+        wait_for(lambda: not self.processes(_WORKER), seconds=60, what="no run")
         self.hand_in(batch_id, pattern)
-        wait_for(lambda: bool(self.processes(_WORKER)), seconds=30, what="a run")
+        wait_for(lambda: bool(self.processes(_WORKER)), seconds=60, what="a run")
         worker = self.processes(_WORKER)[0]
         os.kill(worker, signal.SIGSTOP)
         return worker

@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,16 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComposeProcess
 
 def databases(started: ComposeProcesses) -> str:
     return started.services["daemon"].environment["HULEEDU_DAGSTER_DATABASE_URL"]
+
+
+@contextmanager
+def no_outcome_is_written(started: ComposeProcesses) -> Iterator[None]:
+    """A run that has begun stands still in the block, where it has its first outcome."""
+    engine = sa.create_engine(sa.make_url(databases(started)).set(database="huleedu_ledger"))
+    with engine.begin() as connection:
+        connection.exec_driver_sql("LOCK TABLE stage_outcomes IN SHARE MODE")
+        yield
+    engine.dispose()
 
 
 def run_processes(code_server: int) -> list[psutil.Process]:
@@ -162,7 +173,7 @@ def test_the_key_of_the_inbox_hands_in_and_does_nothing_else(started: ComposePro
         shown = started.run_in("intake", "huleedu", "status", "dropped", "--json")
         return shown.returncode == 0 and json.loads(shown.stdout)["status"] == "ready"
 
-    wait_for(is_released, seconds=90, what="the release of what was dropped")
+    wait_for(is_released, seconds=240, what="the release of what was dropped")
 
 
 def test_nobody_without_a_key_gives_the_s3_server_another_one(started: ComposeProcesses) -> None:
@@ -280,17 +291,18 @@ def test_a_run_that_is_under_way_ends_before_its_code_server(started: ComposePro
     made = started.run_in("intake", "huleedu", "tokens", "create", "--name", "stop", *SCOPES)
     intake = Intake(started.url("intake", 8000), made.stdout.strip())
     files = {it.name: it.read_bytes() for it in SAMPLES.iterdir()}
-    intake.hand_in("stop", intake.register("stop", len(files)), files)
     pages = Pages(started.url("web-server", 3000))
 
     def has_begun() -> bool:
         # Not sooner: who launches a run waits for its process.
         return {"STARTED"} <= pages.runs(huleedu__batch="stop").keys() <= {"STARTED", "QUEUED"}
 
-    wait_for(has_begun, seconds=60, what="a run")
-    running = run_processes(code_server.process.pid)
-    for it in running:
-        it.suspend()
+    with no_outcome_is_written(started):
+        intake.hand_in("stop", intake.register("stop", len(files)), files)
+        wait_for(has_begun, seconds=120, what="a run")
+        running = run_processes(code_server.process.pid)
+        for it in running:
+            it.suspend()
     # As compose does it: the daemon first, since it depends on the code server.
     daemon.ask_to_end()
     daemon.await_end()

@@ -20,7 +20,7 @@ from tests.support.postgres import postgres_database
 from tests.support.valkey import broker_url
 
 HULEEDU = [sys.executable, "-P", "-m", "huleedu_dagster.cli.app"]
-_SECONDS = 90
+_SECONDS = 180
 
 
 class Parts:
@@ -65,13 +65,16 @@ class Parts:
 
     def wait(self, part: str) -> str:
         """Wait until a part is well; what its check says."""
+        said = ""
 
         def is_well() -> bool:
+            nonlocal said
             assert self._running[part].poll() is None, self.log(part)
-            return self.health(part)[0] == 0
+            code, said = self.health(part)
+            return code == 0
 
         wait_for(is_well, seconds=_SECONDS, what=f"{part} well")
-        return self.health(part)[1]
+        return said
 
     def command_line(self, part: str) -> str:
         """What a part has become."""

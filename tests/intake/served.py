@@ -82,7 +82,7 @@ class Served:
     def client(self, token: str | None = None) -> httpx.Client:
         """A client that sends this token."""
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        client = httpx.Client(base_url=self.url, headers=headers, timeout=10, trust_env=False)
+        client = httpx.Client(base_url=self.url, headers=headers, timeout=60, trust_env=False)
         self._clients.append(client)
         return client
 
@@ -152,7 +152,7 @@ def running(
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while not server.started:
         assert time.monotonic() < until, "the server did not start"
         time.sleep(0.005)
@@ -161,4 +161,4 @@ def running(
     finally:
         # The clients are gone; waiting for their connections would only take time.
         server.should_exit = server.force_exit = True
-        thread.join(10)
+        thread.join(60)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from huleedu_dagster.domain.actions import Action
 from huleedu_dagster.domain.events import (
     EVENT_MODELS,
     EventData,
@@ -21,6 +22,7 @@ from tests.dagster.test_acceptance import BATCH_ASSETS, ESSAY_ASSETS, check_of, 
 from tests.dagster.test_backfills import backfill
 from tests.dagster.test_staleness import staleness
 from tests.intake.flow import Dropped, Flow, ask, flowing, kind
+from tests.support.ledger import deeds
 from tests.support.world import GOOD, World
 
 # Every day tests/dagster has the same rows, without HTTP.
@@ -237,6 +239,9 @@ def test_the_same_upload_event_and_asset_again_change_everything_once(flow: Flow
             )
     world.settle()
     cells = [f"{dropped.batch_id}|e00{number}" for number in (1, 2, 3)]
+    # Handed in under a key, and once more without one; what is repeated under the key is neither.
+    again_as_it_is = [it for it in deeds(world.ledger) if it[1] == Action.UNCHANGED]
+    assert [amount for _, _, amount in again_as_it_is] == [3, 3]
     assert before == (world.rows(), world.blob_keys(), world.events(), run_ids(world))
 
     backfill(world, ESSAY_ASSETS, cells)

@@ -1,6 +1,5 @@
 """What holds for every request: ids, hosts, sizes, limits, headers and the form of errors."""
 
-import logging
 import random
 import socket
 import threading
@@ -18,6 +17,7 @@ import pytest
 from huleedu_dagster.intake.contracts import RegisterRequest
 from tests.intake.forms import KIND, field
 from tests.intake.served import LIMITS, Served, serving
+from tests.support.lines import captured
 
 PROBLEM = "application/problem+json"
 FIELDS = [*RegisterRequest.model_fields, "reason", "limit", "offset", "all", "files"]
@@ -273,7 +273,7 @@ def test_an_outage_of_the_store_is_told_by_readyz(served: Served) -> None:
 
 
 def test_what_nobody_foresaw_is_a_500_without_details_and_in_the_log_without_text(
-    served: Served, caplog: pytest.LogCaptureFixture
+    served: Served,
 ) -> None:
     text = "the secret text of an essay"
 
@@ -281,14 +281,15 @@ def test_what_nobody_foresaw_is_a_500_without_details_and_in_the_log_without_tex
         raise ZeroDivisionError(text)
 
     served.app.add_api_route("/v1/broken", broken)
-    with caplog.at_level(logging.ERROR, logger="huleedu.intake"):
+    with captured() as lines:
         answer = served.teacher().get("/v1/broken")
     found = problem(answer, 500, "INTERNAL_ERROR")
     assert "secret" not in answer.text
-    (line,) = [it.getMessage() for it in caplog.records if it.name == "huleedu.intake"]
-    assert str(found["correlation_id"]) in line
-    assert "ZeroDivisionError" in line
-    assert "secret" not in line
+    (line,) = lines(level="error")
+    assert line["corr_id"] == found["correlation_id"]
+    assert (line["phase"], line["reason"]) == ("request", "ZeroDivisionError")
+    assert line["trace"][-1].endswith(" broken")
+    assert "secret" not in lines.text
 
 
 def test_odd_requests_never_end_in_an_error_of_the_server(served: Served) -> None:

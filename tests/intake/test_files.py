@@ -11,8 +11,10 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
 from huleedu_dagster.ledger.records import UploadStatus
+from huleedu_dagster.ledger.tables import batches
 from tests.intake.forms import (
     GOOD,
     KIND,
@@ -26,7 +28,7 @@ from tests.intake.forms import (
     statuses,
 )
 from tests.intake.served import LIMITS, Served, serving
-from tests.support.ledger import all_rows, events
+from tests.support.ledger import events, facts
 
 
 def paths(served: Served) -> list[str]:
@@ -37,7 +39,7 @@ def paths(served: Served) -> list[str]:
 
 def wait_for(is_so: Callable[[], bool]) -> None:
     """Wait until something is so; fail the test when it takes longer than seconds."""
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while not is_so():
         assert time.monotonic() < until, "it did not happen"
         time.sleep(0.02)
@@ -64,6 +66,25 @@ def test_the_drop_handlers_flow_ends_with_three_ready_essays_and_one_rejection(
     (finished,) = events(shop.ledger, "upload.finished")
     assert finished["expected_count"] == 4
     assert finished["correlation_id"] == correlation_id
+
+
+def test_without_a_header_the_answer_names_the_id_that_the_files_carry(served: Served) -> None:
+    client = served.teacher()
+    of_the_batch = register(client)
+    answer = hand_in(client, {"a.txt": GOOD})
+    assert answer.headers["X-Correlation-ID"] == of_the_batch
+    (finished,) = events(served.shop.ledger, "upload.finished")
+    assert finished["correlation_id"] == of_the_batch
+
+
+def test_a_batch_that_the_ledger_cannot_read_is_not_the_clients_mistake(served: Served) -> None:
+    client = served.teacher()
+    register(client)
+    with served.shop.ledger.write() as tx:
+        tx.connection.execute(sa.update(batches).values(settings={"language": 5}))
+    answer = hand_in(client, {"a.txt": GOOD})
+    assert answer.status_code == 500
+    assert answer.json()["code"] == "INTERNAL_ERROR"
 
 
 def test_a_receipt_names_the_bytes_that_are_kept(served: Served) -> None:
@@ -96,13 +117,13 @@ def test_the_same_files_again_change_nothing_and_other_bytes_are_a_new_version(
     client = served.teacher()
     register(client, expected=3)
     first = hand_in(client, {"a.txt": GOOD, "b.txt": GOOD})
-    rows = all_rows(served.shop.ledger)
+    rows = facts(served.shop.ledger)
     again = hand_in(client, {"a.txt": GOOD, "b.txt": GOOD})
     assert statuses(again) == ["unchanged"] * 2
     assert [it["upload_id"] for it in again.json()["files"]] == [
         it["upload_id"] for it in first.json()["files"]
     ]
-    assert all_rows(served.shop.ledger) == rows
+    assert facts(served.shop.ledger) == rows
     other = hand_in(client, {"a.txt": GOOD + b" More."})
     assert [(it["status"], it["essay_id"]) for it in other.json()["files"]] == [
         ("new_version", "e001")

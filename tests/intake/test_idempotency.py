@@ -10,7 +10,7 @@ from huleedu_dagster.domain.access import hash_token
 from huleedu_dagster.domain.keys import hash_of, sha256_hex
 from tests.intake.forms import GOOD, hand_in, register, statuses
 from tests.intake.served import LIMITS, Served, serving
-from tests.support.ledger import all_rows, events
+from tests.support.ledger import events, facts
 
 KEY = {"Idempotency-Key": "drop-1"}
 REGISTER = "/v1/batches/register"
@@ -29,9 +29,9 @@ def test_a_registration_sent_again_is_the_same_batch(served: Served) -> None:
     client = served.teacher()
     first = client.post(REGISTER, json={"course": "English"}, headers=KEY)
     assert first.status_code == 201
-    rows = all_rows(served.shop.ledger)
+    rows = facts(served.shop.ledger)
     same(first, client.post(REGISTER, json={"course": "English"}, headers=KEY))
-    assert all_rows(served.shop.ledger) == rows
+    assert facts(served.shop.ledger) == rows
     assert len(client.get("/v1/batches").json()) == 1
 
 
@@ -71,14 +71,14 @@ def test_files_sent_again_are_answered_alike_whatever_the_boundary(
     first = hand_in(client, files, KEY)
     assert first.status_code == 207
     assert statuses(first) == ["new_essay", "excess", "refused"]
-    rows = all_rows(served.shop.ledger)
+    rows = facts(served.shop.ledger)
     same(first, hand_in(client, files, KEY))
-    assert all_rows(served.shop.ledger) == rows
+    assert facts(served.shop.ledger) == rows
     assert len(events(served.shop.ledger, "upload.finished")) == 1
     for other in ({"a.txt": GOOD}, {**files, "b.txt": GOOD + b"!"}, {**files, "d.txt": b""}):
         answer = hand_in(client, other, KEY)
         assert (answer.status_code, answer.json()["code"]) == (422, "IDEMPOTENCY_KEY_REUSED")
-    assert all_rows(served.shop.ledger) == rows
+    assert facts(served.shop.ledger) == rows
     assert list((tmp_path / "spool").iterdir()) == []
 
 

@@ -77,7 +77,7 @@ class Facts:
 
 def wait_until_idle(served: Served) -> None:
     """What broke off may still be worked on."""
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while served.counted.under_way:
         assert time.monotonic() < until, "a request does not end"
         time.sleep(0.001)

@@ -161,11 +161,11 @@ def open_stream(served: Served, path: str = "/v1/held/stream") -> Iterator[None]
     thread = threading.Thread(target=lambda: answers.append(client.get(path).status_code))
     thread.start()
     try:
-        assert entered.wait(10)
+        assert entered.wait(60)
         yield
     finally:
         done.set()
-        thread.join(10)
+        thread.join(60)
     assert answers == [200]
 
 

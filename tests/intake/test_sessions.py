@@ -249,7 +249,7 @@ def test_a_key_of_the_settings_is_used_and_a_short_one_refused(tmp_path: Path) -
 
 def test_processes_that_make_a_secret_at_once_get_the_same(tmp_path: Path) -> None:
     path, found = tmp_path / "home" / "secret", []
-    all_saw_none = threading.Barrier(8, timeout=10)
+    all_saw_none = threading.Barrier(8, timeout=60)
 
     def make() -> str:
         all_saw_none.wait()

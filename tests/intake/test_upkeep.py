@@ -1,6 +1,5 @@
 """Upkeep: what dead requests left goes by its age, what lives stays, and no fault ends it."""
 
-import logging
 import os
 import shutil
 import threading
@@ -18,6 +17,7 @@ from huleedu_dagster.storage.local import LocalBlobStore
 from tests.intake.forms import GOOD, hand_in, register, statuses
 from tests.intake.process import intake_process
 from tests.intake.served import Served
+from tests.support.lines import captured
 
 DAY = 24 * 3600.0
 KEY = {"Idempotency-Key": "drop-1"}
@@ -54,7 +54,7 @@ def kept_keys(served: Served) -> int:
 
 def wait_for(is_so: Callable[[], bool]) -> None:
     """Wait until something is so; fail the test when it takes longer than seconds."""
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while not is_so():
         assert time.monotonic() < until, "it did not happen"
         time.sleep(0.01)
@@ -115,7 +115,6 @@ def test_a_request_that_ends_while_it_is_swept_is_no_fault(
     served: Served,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
 ) -> None:
     dead = dead_request(tmp_path, "dead", folder_age=2 * DAY, file_age=2 * DAY)
     remove = shutil.rmtree
@@ -125,26 +124,28 @@ def test_a_request_that_ends_while_it_is_swept_is_no_fault(
         remove(path)
 
     monkeypatch.setattr(shutil, "rmtree", somebody_was_quicker)
-    with caplog.at_level(logging.INFO, logger="huleedu.intake"):
+    with captured() as lines:
         Upkeep.of(services(served, tmp_path)).run_once()
     assert not dead.exists()
-    assert "failed" not in caplog.text
-    assert "chore=spool status=done deleted=0" in caplog.text
+    assert lines(status="failed") == []
+    assert [it["deleted"] for it in lines(chore="spool", status="done")] == [0]
 
 
 def test_a_chore_that_fails_holds_up_no_other_and_its_log_names_nobody(
-    served: Served, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    served: Served, tmp_path: Path
 ) -> None:
     served.shop.ledger.close()
     (tmp_path / "ledger.db").rename(tmp_path / "away.db")
     (tmp_path / "ledger.db").mkdir()
     dead = dead_request(tmp_path, "ida-lind", folder_age=2 * DAY, file_age=2 * DAY)
-    with caplog.at_level(logging.ERROR, logger="huleedu.intake"):
+    with captured() as lines:
         Upkeep.of(services(served, tmp_path)).run_once()
     assert not dead.exists()
-    (line,) = [it.getMessage() for it in caplog.records if it.name == "huleedu.intake"]
-    assert line == "phase=upkeep chore=idempotency_keys status=failed reason=OperationalError"
-    assert caplog.records[0].exc_info is None
+    (line,) = lines(status="failed")
+    assert (line["phase"], line["chore"]) == ("upkeep", "idempotency_keys")
+    assert line["reason"] == "OperationalError"
+    assert str(tmp_path) not in lines.text
+    assert "ida-lind" not in lines.text
 
 
 def test_it_begins_at_once_and_goes_on_after_a_fault_until_its_block_ends() -> None:
@@ -172,7 +173,7 @@ def test_between_two_rounds_nothing_is_done_and_the_end_does_not_wait_for_the_ne
 
     started = time.monotonic()
     with Upkeep({"chore": chore}).running():
-        assert begun.wait(10)
+        assert begun.wait(60)
     assert len(rounds) == 1
     assert time.monotonic() - started < 5
 

@@ -70,7 +70,7 @@ def status(connection: socket.socket) -> bytes:
     return connection.recv(65_536)[:12]
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
     """Wait for something that happens in another thread or process."""
     until = time.monotonic() + seconds
     while not condition():

@@ -13,7 +13,7 @@ def at_once(times: int, act: Callable[[], Result]) -> list[Result]:
     gate = threading.Barrier(times)
 
     def run() -> Result:
-        gate.wait(20)
+        gate.wait(60)
         return act()
 
     with ThreadPoolExecutor(times) as threads:

@@ -60,7 +60,7 @@ class Between:
                 it.shutdown(socket.SHUT_RDWR)
             it.close()
         for thread in self._threads:
-            thread.join(10)
+            thread.join(60)
             assert not thread.is_alive()
 
     def pass_on(

@@ -1,6 +1,7 @@
 """Faults of the operating system that no permission can cause for a test that runs as root."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,3 +20,15 @@ def refuse_listing(monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
 
     monkeypatch.setattr(os, "scandir", refusing(os.scandir))
     monkeypatch.setattr(os, "listdir", refusing(os.listdir))
+
+
+def refuse_reading(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Make every reading of a whole file of this name fail."""
+    read = Path.read_bytes
+
+    def refuse(path: Path) -> bytes:
+        if path.name == name:
+            raise PermissionError(13, "Permission denied")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)

@@ -125,7 +125,8 @@ class FlakyBlobStore:
     Args:
         inner: The store that works.
         fail_times: How often each operation on keys that begin with a prefix raises `OSError`:
-            `put` (the commit of a writer, too), `write` (to a writer), `secure`, `get`.
+            `put` (the commit of a writer, too), `write` (to a writer), `secure`, `get`, `has`,
+            `keys` (the prefix is what is listed).
     """
 
     def __init__(
@@ -164,8 +165,14 @@ class FlakyBlobStore:
         self._maybe_fail("get", key)
         return self._inner.pieces(key, sha256)
 
+    def has(self, key: str) -> bool:
+        """See `BlobStore.has`."""
+        self._maybe_fail("has", key)
+        return self._inner.has(key)
+
     def keys(self, prefix: str) -> Iterator[str]:
         """See `BlobStore.keys`."""
+        self._maybe_fail("keys", prefix)
         return self._inner.keys(prefix)
 
     def _maybe_fail(self, operation: str, key: str) -> None:

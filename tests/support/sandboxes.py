@@ -11,7 +11,7 @@ from huleedu_dagster.extraction.sandbox import SandboxedExtractor
 _MODULE = b"huleedu_dagster.extraction.sandbox_server"
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 10) -> None:
+def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
     """Wait until something is so.
 
     Raises:

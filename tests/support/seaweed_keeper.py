@@ -11,6 +11,7 @@ import ctypes
 import http.client
 import json
 import os
+import secrets
 import select
 import shutil
 import signal
@@ -26,6 +27,8 @@ SECRET_KEY = "test-secret"
 # May do what the policy of a bucket allows, and nothing else.
 GUEST_KEY = "guest-key"
 _PR_SET_PDEATHSIG = 1
+_PORTS_OF_CONNECTIONS = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_CHOICE = 12_000
 _MEMORY = Path("/dev/shm")
 _ROOM_BYTES = 2 * 1024**3
 _START_SECONDS = 60
@@ -138,11 +141,16 @@ class Seaweed:
 
 
 def _free_ports(count: int) -> list[int]:
+    # Below those that connections are given: a server that starts again wants the same ones.
+    first = int(_PORTS_OF_CONNECTIONS.read_text().split()[0])
+    found: list[int] = []
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for it in sockets:
-            it.bind(("127.0.0.1", 0))
-        return [it.getsockname()[1] for it in sockets]
+        while len(found) < count:
+            it = stack.enter_context(socket.socket())
+            with contextlib.suppress(OSError):
+                it.bind(("127.0.0.1", first - 1 - secrets.randbelow(_CHOICE)))
+                found.append(it.getsockname()[1])
+    return found
 
 
 def _end_with_the_parent() -> None:

@@ -10,6 +10,7 @@ that a server that was ended and started again knows it.
 import contextlib
 import ctypes
 import os
+import secrets
 import select
 import shutil
 import signal
@@ -21,6 +22,8 @@ import time
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+_PORTS_OF_CONNECTIONS = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_CHOICE = 12_000
 _START_SECONDS = 30
 _STOP_SECONDS = 10
 _ATTEMPTS = 3
@@ -129,10 +132,13 @@ class Valkey:
 
 
 def _free_port() -> int:
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    # Below those that connections are given: a server that starts again wants the same one.
+    first = int(_PORTS_OF_CONNECTIONS.read_text().split()[0])
+    while True:
+        port = first - 1 - secrets.randbelow(_CHOICE)
+        with contextlib.suppress(OSError), contextlib.closing(socket.socket()) as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _end_with_the_parent() -> None:

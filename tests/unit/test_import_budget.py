@@ -48,6 +48,7 @@ RUN = {
     "hunspell": "which words are names, or of one variety",
     "rapidfuzz": "how near two words are",
     "rich": "Dagster's command line",
+    "structlog": "the lines of the log",
 }
 INTAKE = {
     "fastapi": "the interface",
@@ -56,7 +57,9 @@ INTAKE = {
     "pydantic_settings": "the settings",
     "python_multipart": "the forms of uploads",
     "sqlalchemy": "the ledger",
+    "rich": "of structlog",
     "starlette": "of fastapi",
+    "structlog": "the lines of the log",
     "uvicorn": "the server",
 }
 

@@ -17,6 +17,10 @@ PASSWORD = "top/secret@school"
         "postgresql://huleedu:top@secret@db/huleedu",
         "postgresql://huleedu:top/secret@db/huleedu",
         "db:5432/huleedu",
+        # Without its host, the password is what is taken for a port.
+        "postgresql://huleedu:top-secret",
+        "postgresql://huleedu:top-secret/huleedu",
+        "postgresql://huleedu:top-secret?sslmode=require",
     ],
 )
 def test_a_database_url_that_would_show_a_part_of_its_password_is_refused(
@@ -39,9 +43,48 @@ def test_a_database_url_that_would_show_a_part_of_its_password_is_refused(
         "postgresql+psycopg2://huleedu@db/huleedu?sslmode=require",
         "postgresql://postgres:@/huleedu?host=/var/run/postgresql",
         "postgresql://[::1]:5432/huleedu",
+        "postgresql://huleedu:x#y?z@[::1]/huleedu",
+        "postgresql://huleedu@?host=/var/run/postgresql",
+        "postgresql:///huleedu",
+        "sqlite://",
     ],
 )
 def test_urls_of_databases_are_taken_and_not_shown(name: str, url: str) -> None:
     settings = Settings.model_validate({name: url})
     assert getattr(settings, name) == url
+    assert not url or url not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"redis://:{PASSWORD}@broker:6379/0",
+        "redis://:top/secret@broker:6379/0",
+        "redis://:top@secret@broker:6379/0",
+        "redis://:top#secret@broker:6379/0",
+        "rediss://huleedu:top?secret@broker:6379/0",
+        "redis://huleedu:top-secret",
+        "redis://huleedu:top-secret/0",
+    ],
+)
+def test_a_broker_url_that_would_show_a_part_of_its_password_is_refused(url: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Settings.model_validate({"broker_url": url})
+    assert "%40" in str(refused.value)
+    assert "top" not in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "redis://broker.school.example:6379/0",
+        "redis://:top%2Fsecret%40school%23x:y@broker",
+        "rediss://huleedu:secret@[::1]:6379/0?ssl_cert_reqs=required",
+    ],
+)
+def test_urls_of_brokers_are_taken_and_not_shown(url: str) -> None:
+    settings = Settings.model_validate({"broker_url": url})
+    assert settings.broker_url == url
     assert not url or url not in repr(settings)

@@ -156,7 +156,7 @@ def test_a_worker_that_is_killed_at_work_twice_is_a_crash_and_harms_no_neighbour
         hang = threading.Thread(target=lambda: found.append(extractor.extract(data, "pdf")))
         hang.start()
         kill_each_worker(extractor, signal.SIGKILL, times=2)
-        hang.join(20)
+        hang.join(60)
         (crash,) = found
         assert (crash.code, crash.transient) == (Code.PARSER_CRASHED, True)
         assert crash.message == "the reader ended by SIGKILL"
@@ -170,7 +170,7 @@ def test_a_worker_that_is_killed_at_work_once_costs_only_time() -> None:
         thread = threading.Thread(target=lambda: found.append(extractor.extract(data, "pdf")))
         thread.start()
         kill_each_worker(extractor, signal.SIGSEGV, times=1)
-        thread.join(30)
+        thread.join(60)
         assert found[0].text is not None
 
 

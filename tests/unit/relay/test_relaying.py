@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from huleedu_dagster.domain.actions import Action, Actor
 from huleedu_dagster.ledger.ledger import Ledger
 from huleedu_dagster.ledger.records import RelayDeadLetter
 from huleedu_dagster.ledger.relays import UnknownRelayDeadLetterError
@@ -22,7 +23,8 @@ from huleedu_dagster.relay.relaying import (
     replay,
 )
 from huleedu_dagster.relay.standing import standings
-from tests.support.ledger import from_ledger
+from tests.support.ledger import deeds, from_ledger
+from tests.support.lines import captured
 from tests.unit.relay.events import MemoryRelay, NotedStop, envelopes, record, take_away, uploads
 
 
@@ -143,11 +145,14 @@ def test_a_replayed_dead_letter_is_delivered_and_resolved(ledger: Ledger) -> Non
     with pytest.raises(DeliveryError):
         replay(ledger, relay, letter.letter_id)
     assert letters(ledger) == [letter]
+    assert deeds(ledger) == []
 
     relay.refused = frozenset()
-    replay(ledger, relay, letter.letter_id)
-    assert relay.got == envelopes(ledger)
+    for _ in range(2):
+        replay(ledger.acting(Actor.operator("anna")), relay, letter.letter_id)
+    assert relay.got == envelopes(ledger) * 2
     assert letters(ledger) == []
+    assert deeds(ledger) == [("operator:anna", Action.RESENT, 1)]
 
 
 def test_a_dead_letter_is_not_replayed_to_another_relay_or_with_another_event(
@@ -216,14 +221,17 @@ def test_a_crash_between_delivery_and_note_delivers_the_same_event_again(
 
 
 def test_logs_name_events_and_reasons_and_nothing_of_the_data(
-    ledger: Ledger, caplog: pytest.LogCaptureFixture
+    ledger: Ledger,
 ) -> None:
     record(ledger, "bad")
-    carry(ledger, MemoryRelay(*busy(), refused=frozenset({"bad"})))
-    (event,) = envelopes(ledger)
-    retried, dead = [it.getMessage() for it in caplog.records]
-    assert "status=failed" in retried
-    assert "status=dead_lettered" in dead
-    assert event["event_id"] in retried
-    assert event["event_id"] in dead
-    assert "raw_upload_blob" not in caplog.text
+    with captured() as lines:
+        carry(ledger, MemoryRelay(*busy(), refused=frozenset({"bad"})))
+        record(ledger, "good")
+        carry(ledger, MemoryRelay())
+    told = lines(phase="relay")
+    assert [it["status"] for it in told] == ["failed", "dead_lettered", "delivered"]
+    bad, good = envelopes(ledger)
+    for line, event in zip(told, (bad, bad, good), strict=True):
+        assert (line["event_id"], line["corr_id"]) == (event["event_id"], event["correlation_id"])
+        assert line["batch_id"] == event["data"]["batch_id"]
+    assert "raw_upload_blob" not in lines.text
