@@ -12,6 +12,7 @@ from tests.support.world import World
 
 _SITE = Path(__file__).parent / "support" / "site"
 _INDEXES = Path(__file__).parents[1] / ".test-cache" / "spelling"
+_OF_PYTEST = "PYTEST_CURRENT_TEST"
 
 
 def pytest_configure() -> None:
@@ -25,6 +26,16 @@ def pytest_configure() -> None:
     os.environ.setdefault("HULEEDU_SPELLING_CACHE", str(_INDEXES))
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_SITE), before)))
+
+
+@pytest.fixture(autouse=True)
+def _environment_as_before() -> Iterator[None]:
+    """Commands and benchmarks set variables for their process, which here is that of all tests."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys() - {_OF_PYTEST}:
+        del os.environ[name]
+    os.environ.update({it: value for it, value in before.items() if it != _OF_PYTEST})
 
 
 @pytest.fixture

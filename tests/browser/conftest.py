@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
+from huleedu_dagster.domain.access import Scope
 from tests.browser.chromium import DESKTOP, PHONE, Tab, chromium
+from tests.browser.exhibits import exhibition
 from tests.browser.teacher import Teacher, signed_in
 from tests.e2e.site import Site
+from tests.intake.served import Served
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 
@@ -31,6 +34,19 @@ def browser() -> Iterator[Browser]:
     """A running browser."""
     with chromium() as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """An intake with batches in every state."""
+    with exhibition(tmp_path_factory.mktemp("exhibition")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def token(served: Served) -> str:
+    """A token for everything."""
+    return served.token("everything", *Scope)
 
 
 @pytest.fixture

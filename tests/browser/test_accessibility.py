@@ -1,19 +1,18 @@
 """No page has a barrier that axe-core finds: in both schemes, wide and narrow, in every state."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from huleedu_dagster.domain.access import Scope
 from huleedu_dagster.domain.ids import ContentType
 from huleedu_dagster.reports.audit import write_audit_report
 from tests.browser.axe import contrast, findings
 from tests.browser.chromium import PHONE, Tab, Taste
-from tests.browser.exhibits import PAGES, exhibition, reports_of
+from tests.browser.exhibits import PAGES, reports_of
 from tests.browser.teacher import enter, signed_in
 from tests.intake.served import Served
 
@@ -23,19 +22,6 @@ FORCED = Taste("dark", "active")
 EVERY_LOOK = [(size, taste) for size in (WIDE, PHONE) for taste in (LIGHT, DARK)]
 ESSENTIAL = ("hand in", "batch with everything wrong", "essay with marks")
 DAY = date(2026, 11, 22)
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """An intake with batches in every state."""
-    with exhibition(tmp_path_factory.mktemp("exhibition")) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def token(served: Served) -> str:
-    """A token for everything."""
-    return served.token("everything", *Scope)
 
 
 def barriers(page: Page, name: str) -> list[str]:

@@ -1,16 +1,14 @@
 """The pages without a mouse, enlarged, and with few colours: nothing is out of reach or lost."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from huleedu_dagster.domain.access import Scope
 from tests.browser.axe import LEAST_CONTRAST, contrast
 from tests.browser.chromium import Tab, Taste
-from tests.browser.exhibits import PAGES, exhibition, reports_of
+from tests.browser.exhibits import PAGES, reports_of
 from tests.browser.teacher import Teacher, enter
 from tests.intake.served import Served
 
@@ -41,17 +39,12 @@ REACHABLE = """() => [...document.querySelectorAll(
   .filter((it) => !it.disabled && it.type !== "hidden" && it.getClientRects().length).length"""
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """An intake with batches in every state."""
-    with exhibition(tmp_path_factory.mktemp("exhibition")) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def token(served: Served) -> str:
-    """A token for everything."""
-    return served.token("everything", *Scope)
+@pytest.fixture
+def essay(tmp_path: Path) -> Path:
+    """A file that is not handed in yet."""
+    path = tmp_path / "a.txt"
+    path.write_text("This essay is about teh sea and the ships on it.")
+    return path
 
 
 def stops(page: Page) -> list[dict[str, object]]:
@@ -167,11 +160,9 @@ def test_words_of_another_language_are_said_to_be(
 
 
 def test_the_rest_of_a_form_keeps_the_keyboard_where_it_was_after_handing_in(
-    teacher: Teacher, tmp_path: Path
+    teacher: Teacher, essay: Path
 ) -> None:
     page = teacher.page
-    essay = tmp_path / "a.txt"
-    essay.write_text("This essay is about teh sea and the ships on it.")
     status = page.locator("[data-summary]")
     # What will be told has to be there before it is told.
     expect(status).to_have_role("status")
@@ -189,11 +180,9 @@ def test_the_rest_of_a_form_keeps_the_keyboard_where_it_was_after_handing_in(
 
 
 def test_the_button_that_hands_in_keeps_the_keyboard_while_it_works(
-    teacher: Teacher, tmp_path: Path
+    teacher: Teacher, essay: Path
 ) -> None:
     page = teacher.page
-    essay = tmp_path / "a.txt"
-    essay.write_text("This essay is about teh sea and the ships on it.")
     held: list[Route] = []
     page.route("**/v1/files/batch", lambda route: held.append(route))
     teacher.choose(essay)
@@ -225,10 +214,8 @@ def test_the_keyboard_stays_where_it_is_while_the_page_follows_its_batch(
         expect(more).to_be_focused()
 
 
-def test_what_happens_to_a_batch_is_announced(teacher: Teacher, tmp_path: Path) -> None:
+def test_what_happens_to_a_batch_is_announced(teacher: Teacher, essay: Path) -> None:
     page, shop = teacher.page, teacher.served.shop
-    essay = tmp_path / "a.txt"
-    essay.write_text("This essay is about teh sea and the ships on it.")
     teacher.choose(essay)
     teacher.hand_in()
     page.get_by_role("link", name="Watch the batch").click()

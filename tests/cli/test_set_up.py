@@ -36,7 +36,7 @@ from huleedu_dagster.orchestration.set_up import SetUp
 from huleedu_dagster.settings import Settings
 from tests.support.postgres import postgres_database
 from tests.support.seaweed import client_of, new_bucket
-from tests.support.seaweed_keeper import GUEST_KEY, SECRET_KEY
+from tests.support.seaweed_server import GUEST_KEY, SECRET_KEY
 from tests.support.waiting import wait_for
 
 COMMAND = [sys.executable, "-m", "huleedu_dagster.cli.app", "set-up"]

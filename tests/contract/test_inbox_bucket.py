@@ -25,7 +25,7 @@ from tests.support.dropping import drop, drop_all, inbox_bucket, take_out
 from tests.support.fakes import ManualClock
 from tests.support.sandboxes import wait_until
 from tests.support.seaweed import make_bucket, options_at, seaweed, through
-from tests.support.seaweed_keeper import ACCESS_KEY, SECRET_KEY
+from tests.support.seaweed_server import ACCESS_KEY, SECRET_KEY
 
 NAME = "class-a/Ida Smith.txt"
 LARGE = bytes(range(256)) * 4_000

@@ -18,7 +18,7 @@ from huleedu_dagster.storage.port import BlobConflictError, BlobMissingError
 from huleedu_dagster.storage.s3 import S3BlobStore
 from tests.support.dropping import drop, inbox_bucket
 from tests.support.seaweed import client_of, new_bucket
-from tests.support.seaweed_keeper import GUEST_KEY
+from tests.support.seaweed_server import GUEST_KEY
 from tests.support.workshop import Workshop
 
 pytestmark = pytest.mark.slow

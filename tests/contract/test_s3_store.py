@@ -34,7 +34,7 @@ from tests.support.seaweed import (
     through,
     wait_for_object,
 )
-from tests.support.seaweed_keeper import ACCESS_KEY, SECRET_KEY
+from tests.support.seaweed_server import ACCESS_KEY, SECRET_KEY
 
 KEY = "raw_upload_blob/class-a/u001"
 TEXT = b"the text"

@@ -34,7 +34,7 @@ from tests.e2e.site import free_port
 from tests.support.postgres import postgres_database
 from tests.support.seaweed import s3_options
 from tests.support.valkey import valkey
-from tests.support.valkey_keeper import Valkey
+from tests.support.valkey_server import Valkey
 
 HULEEDU = [sys.executable, "-P", "-m", "huleedu_dagster.cli.app"]
 _SECONDS = 240

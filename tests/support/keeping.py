@@ -6,16 +6,16 @@ import sys
 from pathlib import Path
 
 
-def kept_server(keeper: Path, program: str, name: str) -> str:
+def kept_server(name: str, keeper: Path, *arguments: str) -> str:
     """Start a server by its keeper; gives the line that tells where it is.
 
     Args:
-        keeper: The program that starts the server and ends it when this process is gone.
-        program: What the keeper is told to run.
         name: Name of the server, for the message when it does not start.
+        keeper: The program that starts the server and ends it when this process is gone.
+        arguments: What the keeper is told to run.
     """
     process = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(keeper), program],
+        [sys.executable, "-I", "-S", str(keeper), *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

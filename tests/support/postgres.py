@@ -74,4 +74,4 @@ def _server() -> str:
     assert found is not None, f"{_PACKAGE} is not installed"
     assert found.submodule_search_locations is not None
     (package,) = found.submodule_search_locations
-    return kept_server(_KEEPER, package, "Postgres")
+    return kept_server("Postgres", _KEEPER, package)

@@ -28,7 +28,7 @@ class RestartableServer:
         found = importlib.util.find_spec(_PACKAGE)
         assert found is not None
         assert found.submodule_search_locations is not None
-        folder = kept_server(_KEEPER, found.submodule_search_locations[0], "Postgres")
+        folder = kept_server("Postgres", _KEEPER, found.submodule_search_locations[0])
         self.url = f"postgresql://postgres@/postgres?host={folder}"
         # The server of tests forgets commits in a crash; this one has to keep them.
         self._do("ALTER ROLE postgres SET synchronous_commit = on")

@@ -1,6 +1,6 @@
 """Buckets of a real S3 server: one server for the session, started when first asked for.
 
-It ends with this process, see `seaweed_keeper`.
+It ends with this process, see `server_keeper`.
 """
 
 import itertools
@@ -19,9 +19,9 @@ from urllib3.exceptions import HTTPError
 from huleedu_dagster.storage.s3 import S3BlobStore, S3Options
 from huleedu_dagster.storage.s3_client import Patience
 from tests.support.keeping import kept_server
-from tests.support.seaweed_keeper import ACCESS_KEY, SECRET_KEY, Seaweed
+from tests.support.seaweed_server import ACCESS_KEY, SECRET_KEY, Seaweed
 
-_KEEPER = Path(__file__).with_name("seaweed_keeper.py")
+_KEEPER = Path(__file__).with_name("server_keeper.py")
 _READY_SECONDS = 60
 _numbers = itertools.count(1)
 
@@ -132,4 +132,4 @@ def _program() -> Path:
 
 @cache
 def _server_port() -> int:
-    return int(kept_server(_KEEPER, str(_program()), "SeaweedFS"))
+    return int(kept_server("SeaweedFS", _KEEPER, "s3", str(_program())))

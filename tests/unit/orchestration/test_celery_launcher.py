@@ -24,7 +24,7 @@ from huleedu_dagster.orchestration.celery_app import worker_app
 from huleedu_dagster.orchestration.celery_launcher import CrashSafeCeleryRunLauncher
 from huleedu_dagster.orchestration.celery_signs import BrokerAwayError, Doing, Signs
 from tests.support.valkey import valkey
-from tests.support.valkey_keeper import Valkey
+from tests.support.valkey_server import Valkey
 
 _SILENT_SECONDS = 1
 _ORIGIN = JobPythonOrigin(
