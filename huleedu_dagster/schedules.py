@@ -18,13 +18,13 @@ from huleedu_dagster.resources.ledger import LedgerResource
 
 _AUDIT = """Reports on the day that ended, every night at 00:15 UTC.
 
-**When a night was missed**, since nothing ran then, materialize that day of `audit_report`: a
-report can be made of any day, at any time after it.
+**When nights were missed**, since nothing ran then, the latest one is made up for by itself.
+Materialize the other days of `audit_report`: a report can be made of any day, any time after it.
 """
 _CHECKS = """Checks the essays of every batch in which anything happened on the day that ended.
 
-Every night at 00:30 UTC, with one run for each batch. **When a night was missed**, launch the job
-`check_essays` for the cells of those batches.
+Every night at 00:30 UTC, with one run for each batch. **When nights were missed**, the latest one
+is made up for by itself; for others, launch the job `check_essays` for the cells of their batches.
 """
 
 

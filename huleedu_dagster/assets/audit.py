@@ -112,8 +112,8 @@ def build_audit_checks() -> list[AssetChecksDefinition]:
             "Outcomes, releases, registrations and files, counted once more from events and from "
             "the journal of actions, are those of the stored report.\n\n"
             "**When it fails**, rows of the ledger are missing, or were changed or added by hand: "
-            "compare them with a backup. An essay of which a person let only its extraction be "
-            "worked on before midnight, and the rest after, is counted on two days.",
+            "compare them with a backup. Of a day under version 0.1.0, look first for essays of "
+            "which somebody let a part of the stages be run by itself.",
             _against_events,
         ),
     ]

@@ -69,11 +69,15 @@ def audit(
     if output is None:
         typer.echo(forms[wanted[0].kind].decode(), nl=wanted[0] is not _CSV)
         return
-    output.mkdir(parents=True, exist_ok=True)
-    for it in wanted or _ALL:
-        path = output / f"audit-{_file_name(days)}{it.ending}"
-        path.write_bytes(forms[it.kind])
-        typer.echo(path)
+    paths = {it: output / f"audit-{_file_name(days)}{it.ending}" for it in wanted or _ALL}
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        for it, path in paths.items():
+            path.write_bytes(forms[it.kind])
+            typer.echo(path)
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        fail(f"{output} cannot be written ({why}); say another folder", Exit.INFRASTRUCTURE)
 
 
 def _days(day: str | None, first: str | None, last: str | None) -> "Days":
@@ -83,9 +87,9 @@ def _days(day: str | None, first: str | None, last: str | None) -> "Days":
         fail("say either a day, or --from and --to", Exit.USAGE)
     if (first is None) != (last is None):
         fail("several days have both, --from and --to", Exit.USAGE)
-    if first is None or last is None:
-        return Days.one(datetime.now(UTC).date() if day is None else _day(day))
     try:
+        if first is None or last is None:
+            return Days.one(datetime.now(UTC).date() if day is None else _day(day))
         return Days(_day(first), _day(last))
     except ValueError as error:
         fail(str(error), Exit.USAGE)

@@ -1,7 +1,7 @@
 """`huleedu history`: what was done to a batch or on a day, when and by whom."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,9 @@ from huleedu_dagster.cli.common import (
 )
 from huleedu_dagster.cli.tables import print_rows
 from huleedu_dagster.pipeline.history import Deed, history_of_batch, history_of_day
+
+if TYPE_CHECKING:
+    from huleedu_dagster.ledger.ledger import Ledger
 
 _COLUMNS = ("time (UTC)", "who", "what", "batch", "essay", "correlation id")
 
@@ -41,13 +44,20 @@ def history(
         title, deeds = f"History of batch {batch}", history_of_batch(ledger, batch)
     else:
         assert day is not None
-        title, deeds = f"History of {day:%Y-%m-%d}", history_of_day(ledger, day.date())
+        title, deeds = f"History of {day:%Y-%m-%d}", _of_day(ledger, day)
     if as_json:
         print_json([it.told() for it in deeds])
         return
     print_rows(title, _COLUMNS, map(_row, deeds))
     if not deeds:
         typer.echo("Nothing is recorded; what older versions did, nobody noted", err=True)
+
+
+def _of_day(ledger: "Ledger", day: datetime) -> list[Deed]:
+    try:
+        return history_of_day(ledger, day.date())
+    except ValueError as error:
+        fail(str(error), Exit.USAGE)
 
 
 def _row(deed: Deed) -> tuple[object, ...]:

@@ -82,8 +82,9 @@ class ActionRows(Rows):
         correlation_id: str | None = None,
         token_id: str | None = None,
         actor: Actor | None = None,
+        acted_at: datetime | None = None,
     ) -> None:
-        """Note that something is done now. What changes nothing is not to be noted.
+        """Note that something is done. What changes nothing is not to be noted.
 
         Args:
             action: What is done.
@@ -93,10 +94,11 @@ class ActionRows(Rows):
             correlation_id: What its events are tied together by; the request's own if `None`.
             token_id: The API token it is done to, if it is one.
             actor: Who does it, where that is somebody else than who acts in this transaction.
+            acted_at: When, where its rows have another moment than that of this transaction.
         """
         actor = actor or self._actor
         row = {
-            "acted_at": self.now,
+            "acted_at": acted_at or self.now,
             "actor_kind": actor.kind,
             "actor_id": actor.actor_id,
             "action": action,

@@ -29,6 +29,9 @@ from huleedu_dagster.ledger.tables import (
 Condition = sa.ColumnElement[bool]
 _CLOCK_SLACK = timedelta(days=1)
 """How far an upload may be dated after its event; only a clock that was set back does that."""
+_EARLIEST, _LATEST = date(2000, 1, 1), date(2999, 12, 31)
+_MOST = 3_660
+"""Days at most, ten years: each hour of them is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,8 @@ class Days:
     """Whole days in UTC, the first and the last one included.
 
     Raises:
-        ValueError: The last day is before the first.
+        ValueError: The last day is before the first, there are more than ten years of them, or
+            they are of another time than people's: some databases know no such days.
     """
 
     first: date
@@ -45,6 +49,10 @@ class Days:
     def __post_init__(self) -> None:
         if self.last < self.first:
             raise ValueError("the last day of an audit is not before its first")
+        if self.first < _EARLIEST or self.last > _LATEST:
+            raise ValueError(f"a day is from {_EARLIEST} to {_LATEST}")
+        if (self.last - self.first).days >= _MOST:
+            raise ValueError(f"an audit is of at most {_MOST} days; ask for fewer at once")
 
     @classmethod
     def one(cls, day: date) -> Self:

@@ -54,8 +54,7 @@ def _outcomes(connection: sa.Connection, batch_id: str, days: Days) -> Iterator[
             data["word_count"].as_integer(),
             data["misspelling_count"].as_integer(),
         )
-        .where(outbox.c.batch_id == batch_id, outbox.c.event_timestamp < days.end)
-        .where(outbox.c.event_type.in_((_FAILED, _CHECKED)))
+        .where(outbox.c.batch_id == batch_id, outbox.c.event_type.in_((_FAILED, _CHECKED)))
         .order_by(outbox.c.seq)
     )
     yield from connection.execute(query)
@@ -69,7 +68,7 @@ def _essays(rows: Iterable[sa.Row[Any]], days: Days) -> Counter[str]:
         if file in seen:
             continue
         seen.add(file)
-        if moment < days.start:
+        if not days.start <= moment < days.end:
             continue
         if kind == _FAILED:
             found.update(("rejected", f"rejected_{code}"))

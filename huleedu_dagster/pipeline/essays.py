@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass
 
+from huleedu_dagster.domain.events import EssayValidationFailedV1
 from huleedu_dagster.domain.ids import BATCH_LEVEL
 from huleedu_dagster.domain.outcomes import Stage, StageOutcome
 from huleedu_dagster.domain.registration import BatchSettings
@@ -204,7 +205,11 @@ class EssayPipeline:
             if written:
                 # Else another process did the same at the same time, and has counted it.
                 tx.metrics.count_pass(essay.upload, new, awaited=stored.pending)
+            has_all = Stage.SPELLCHECK_RESULT in work.records
             for event in events_of(essay, work.records, settings):
+                if stored.pending and not has_all and isinstance(event, EssayValidationFailedV1):
+                    # It is still to have its outcome, maybe another one and on another day.
+                    continue
                 tx.outbox.publish(
                     event,
                     correlation_id=essay.upload.correlation_id,
@@ -212,7 +217,7 @@ class EssayPipeline:
                     slot=slot,
                 )
             # A dead letter of a slot that does not wait may be recovered by a backfill.
-            ended = Stage.SPELLCHECK_RESULT in work.records and (
+            ended = has_all and (
                 tx.failures.resolve(batch_id, slot, DeadLetterState.RECOVERED) or stored.pending
             )
             if ended or written:

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from typing import Any
 
 from huleedu_dagster.domain.actions import Action, Actor, ActorKind
 from huleedu_dagster.domain.ids import BATCH_LEVEL
 from huleedu_dagster.ledger.actions import ActionRecord
+from huleedu_dagster.ledger.audit_facts import Days
 from huleedu_dagster.ledger.ledger import Ledger, Transaction
 from huleedu_dagster.ledger.tokens import UnknownTokenError
 
@@ -61,11 +62,12 @@ def history_of_day(ledger: Ledger, day: date) -> list[Deed]:
     """What was done on a day, in UTC, the first first.
 
     Raises:
+        ValueError: It is no day of people's time.
         sqlalchemy.exc.SQLAlchemyError: The ledger cannot be reached.
     """
-    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    days = Days.one(day)
     with ledger.read() as tx:
-        return _told(tx, tx.actions.between(start, start + timedelta(days=1)))
+        return _told(tx, tx.actions.between(days.start, days.end))
 
 
 def _told(tx: Transaction, records: list[ActionRecord]) -> list[Deed]:

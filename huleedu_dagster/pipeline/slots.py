@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import groupby
 
 from huleedu_dagster.domain.actions import SYSTEM, Action
 from huleedu_dagster.domain.completeness import ClosedBy
@@ -190,12 +191,16 @@ class BatchSlots:
     def _record(self, uploads: Sequence[Upload], placements: Sequence[Placement]) -> None:
         self._tx.essays.add_uploads(uploads)
         self._tx.metrics.count_received(uploads)
-        self._tx.actions.record(
-            Action.RECEIVED,
-            batch_id=self._batch.batch_id,
-            amount=len(uploads),
-            correlation_id=uploads[0].correlation_id,
-        )
+        # Their moments are in order, and may be later than now: a day has its own line.
+        for _, found in groupby(uploads, lambda it: it.received_at.date()):
+            of_day = list(found)
+            self._tx.actions.record(
+                Action.RECEIVED,
+                batch_id=self._batch.batch_id,
+                amount=len(of_day),
+                correlation_id=of_day[0].correlation_id,
+                acted_at=of_day[0].received_at,
+            )
         self._take_places(uploads, placements)
         self._tx.batches.touch(self._batch.batch_id, received_at=self._tx.now)
         self._close_if_full()

@@ -27,10 +27,11 @@ def recounted_agree(reported: Mapping[str, int], recounted: Mapping[str, int]) -
 
 def parts_that_do_not_add_up(report: Mapping[str, Any], days: Days) -> list[str]:
     """The totals of a report, as JSON, that are not the sum of their parts; empty when all are."""
-    if "hours" not in report:
-        return ["all: it was made by an older version"]
     totals: Mapping[str, int] = report["totals"]
     names = fact_names(days)
+    parts = (totals, *report.get("batches", ()))
+    if "hours" not in report or not all(it.keys() >= set(names) for it in parts):
+        return ["all: it was made by an older version"]
     codes = [count for name, count in totals.items() if name.startswith(REJECTED_BY_CODE)]
     released = totals["completed"] + totals["released_again"]
     placed = ("new_essays", "new_versions", "excess", "late")

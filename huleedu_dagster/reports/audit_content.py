@@ -82,11 +82,13 @@ class Acts:
     Attributes:
         kind: `token`, `operator` or `system`.
         actor: Name of the token, of the account, or of the part of the system.
+        actor_id: Id of the token, which no other has; else the same.
         amount: To how many essays or files in all.
     """
 
     kind: str
     actor: str
+    actor_id: str
     action: str
     times: int
     amount: int
@@ -255,6 +257,7 @@ def _told(count: ActionCount, tokens: Mapping[str, str]) -> Acts:
     return Acts(
         kind=actor.kind.value,
         actor=tokens.get(actor.actor_id, actor.actor_id) if is_token else actor.actor_id,
+        actor_id=actor.actor_id,
         action=count.action.value,
         times=count.times,
         amount=count.amount,

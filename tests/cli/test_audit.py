@@ -129,9 +129,20 @@ def test_only_the_forms_that_are_asked_for_are_written(home: Path, tmp_path: Pat
         (["--from", "2026-11-22", "--to", "2026-11-21"], "not before its first"),
         (["2026-11-22", "--from", "2026-11-22", "--to", "2026-11-22"], "either a day"),
         (["2026-11-22", "--json", "--csv"], "--output FOLDER"),
+        (["9999-12-31"], "a day is from 2000-01-01 to 2999-12-31"),
+        (["0001-01-01"], "a day is from 2000-01-01 to 2999-12-31"),
+        (["--from", "2000-01-01", "--to", "2026-11-22"], "at most 3660 days"),
     ],
 )
 def test_what_cannot_be_meant_is_said_in_a_sentence(
     home: Path, arguments: list[str], said: str
 ) -> None:
     assert said in run(home, *arguments, code=Exit.USAGE)
+
+
+def test_a_folder_that_cannot_be_written_is_said_in_a_sentence(home: Path, tmp_path: Path) -> None:
+    taken = tmp_path / "a-file"
+    taken.touch()
+    said = run(home, day(0), "--output", str(taken), code=Exit.INFRASTRUCTURE)
+    assert "cannot be written" in said
+    assert "another folder" in said

@@ -3,48 +3,30 @@
 import json
 import os
 import pwd
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from huleedu_dagster.cli.app import main
 from huleedu_dagster.domain.actions import Actor
 from huleedu_dagster.domain.completeness import ClosedBy
 from huleedu_dagster.domain.registration import BatchSettings
 from huleedu_dagster.ledger.ledger import Ledger
 from huleedu_dagster.pipeline import lifecycle
+from tests.cli.in_process import Huleedu
 from tests.unit.test_docs import a_dead_letter
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
 GOOD = b"This essay is about teh sea and the ships on it."
 
 
-class Huleedu:
-    """Runs `huleedu` in this process on a home of its own."""
-
-    def __init__(
-        self, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        self.home = home
-        self._monkeypatch = monkeypatch
-        self._capsys = capsys
-
-    def __call__(self, *arguments: str, code: int = 0) -> str:
-        """What is printed, errors with it."""
-        command = ["huleedu", *arguments, "--home", str(self.home)]
-        self._monkeypatch.setattr(sys, "argv", command)
-        with pytest.raises(SystemExit) as ended:
-            main()
-        found = self._capsys.readouterr()
-        assert ended.value.code == code, found.err
-        return found.out + found.err
+class History(Huleedu):
+    """Commands on a home of their own, and what its journal tells."""
 
     def history(self, *arguments: str) -> list[dict[str, Any]]:
         """The JSON form of a history."""
-        found: list[dict[str, Any]] = json.loads(self("history", *arguments, "--json"))
+        found: list[dict[str, Any]] = self.json("history", *arguments)
         return found
 
     def ledger(self) -> Ledger:
@@ -55,10 +37,9 @@ class Huleedu:
 @pytest.fixture
 def huleedu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Huleedu:
+) -> History:
     """The command on a fresh home."""
-    monkeypatch.setenv("HULEEDU_HOME", str(tmp_path / "home"))
-    return Huleedu(tmp_path / "home", monkeypatch, capsys)
+    return History(tmp_path / "home", monkeypatch, capsys)
 
 
 @pytest.fixture
@@ -70,7 +51,7 @@ def essay(tmp_path: Path) -> str:
 
 
 def test_what_the_command_line_does_is_of_the_account_that_does_it(
-    huleedu: Huleedu, essay: str
+    huleedu: History, essay: str
 ) -> None:
     huleedu("register", "class-a", "--expected", "3")
     for _ in range(2):
@@ -103,7 +84,7 @@ def test_what_the_command_line_does_is_of_the_account_that_does_it(
     assert "secret" not in shown
 
 
-def test_tokens_are_told_by_name_and_a_day_tells_of_all_batches(huleedu: Huleedu) -> None:
+def test_tokens_are_told_by_name_and_a_day_tells_of_all_batches(huleedu: History) -> None:
     made = json.loads(
         huleedu("tokens", "create", "--name", "portal", "--scope", "register", "--json")
     )
@@ -134,7 +115,7 @@ def _first(ledger: Ledger) -> datetime:
         return tx.actions.of_batch("class-a")[0].acted_at
 
 
-def test_a_dead_letter_that_is_replayed_is_told(huleedu: Huleedu, essay: str) -> None:
+def test_a_dead_letter_that_is_replayed_is_told(huleedu: History, essay: str) -> None:
     huleedu("status")
     a_dead_letter(huleedu.home)
     huleedu("dlq", "replay", "1")
@@ -146,7 +127,7 @@ def test_a_dead_letter_that_is_replayed_is_told(huleedu: Huleedu, essay: str) ->
 
 
 def test_an_account_without_a_name_is_told_by_its_number(
-    huleedu: Huleedu, monkeypatch: pytest.MonkeyPatch
+    huleedu: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def nobody(number: int) -> pwd.struct_passwd:
         raise KeyError(number)
@@ -158,14 +139,16 @@ def test_an_account_without_a_name_is_told_by_its_number(
     assert found["actor_id"] == f"uid {os.geteuid()}"
 
 
-def test_one_batch_or_one_day_is_asked_for(huleedu: Huleedu) -> None:
+def test_one_batch_or_one_day_is_asked_for(huleedu: History) -> None:
     assert "no batch class-z is registered" in huleedu("history", "class-z", code=2)
     assert "--day" in huleedu("history", code=2)
     assert "--day" in huleedu("history", "class-a", "--day", "2026-01-01", code=2)
     assert "2026-13-01" in huleedu("history", "--day", "2026-13-01", code=2)
+    said = huleedu("history", "--day", "9999-12-31", code=2)
+    assert "a day is from 2000-01-01 to 2999-12-31" in said
 
 
-def test_a_batch_of_before_the_journal_has_no_history_and_that_is_said(huleedu: Huleedu) -> None:
+def test_a_batch_of_before_the_journal_has_no_history_and_that_is_said(huleedu: History) -> None:
     huleedu("register", "class-a")
     ledger = huleedu.ledger()
     with ledger.write() as tx:

@@ -184,6 +184,8 @@ def freshness_at(world: World, moment: datetime) -> FreshnessState | None:
 
 
 def test_a_night_without_a_report_is_shown_as_failing(world: World) -> None:
+    # Whoever runs the daemon has it looked after, without a setting.
+    assert "FRESHNESS_DAEMON" in world.instance.get_required_daemon_types()
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     assert freshness_at(world, today + timedelta(days=1, hours=2)) is FreshnessState.UNKNOWN
     # The event has the machine's time: some time today.
