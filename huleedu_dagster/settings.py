@@ -186,7 +186,8 @@ class Settings(BaseSettings):
     intake_session_seconds: int = Field(default=12 * 3600, ge=60)
     intake_session_key: str = Field(default="", repr=False, pattern=r"^(?:\S{32,})?$")
     dagster_url: str = ""
-    intake_url: str = Field(default="", pattern=r"^(?:https?://[^\s\"'<>]+)?$")
+    # In each event of an essay for ever: with no password, and such that a path can follow.
+    intake_url: str = Field(default="", pattern=r"^(?:https?://[^\s\"'<>@?#]+)?$")
     log_format: Literal["auto", "console", "json"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     spelling_engine: Literal["index", "reference"] = "index"

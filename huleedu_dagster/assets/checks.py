@@ -23,6 +23,7 @@ from huleedu_dagster.assets.batches import MANIFEST
 from huleedu_dagster.assets.figures import completeness_metadata
 from huleedu_dagster.domain.outcomes import Stage
 from huleedu_dagster.ledger.records import Essay
+from huleedu_dagster.observability.log_essays import EssayLog
 from huleedu_dagster.partitions import BATCHES, ESSAYS, cell_key
 from huleedu_dagster.pipeline.audits import Verdict, extraction_is_reproducible, raw_blob_is_intact
 from huleedu_dagster.pipeline.essays import EssayPipeline
@@ -65,6 +66,8 @@ def essay_evaluations(
     essays: Iterable[Essay],
     pages: IntakePagesResource,
     failed: list[str],
+    *,
+    run_id: str,
 ) -> Iterator[AssetCheckEvaluation]:
     """One evaluation for each check and essay.
 
@@ -74,6 +77,7 @@ def essay_evaluations(
         essays: Essays to check.
         pages: Links an evaluation that did not pass to the page of its essay.
         failed: Gets the cells for which there is no verdict: the store or the extractor failed.
+        run_id: The run that they are of.
     """
     names = sorted(key.name for key in keys)
     for essay in essays:
@@ -82,8 +86,9 @@ def essay_evaluations(
             cell = str(cell_key(essay.upload.batch_id, essay.slot))
             try:
                 verdict = check(pipeline, essay)
-            except Exception:
+            except Exception as error:
                 # No verdict. Not raised here: the message may quote the file, others go on.
+                EssayLog(essay, run_id=run_id).unchecked(name, error)
                 failed.append(cell)
                 continue
             yield AssetCheckEvaluation(

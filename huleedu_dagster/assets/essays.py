@@ -169,7 +169,8 @@ def _run(
             passes = _Passes(context, config, pipeline, pages, threads, settings, stages, failed)
             yield from untold(passes.events(batch_id, essays), told)
         checks = context.selected_asset_check_keys
-        yield from essay_evaluations(checks, pipeline, essays, pages, failed)
+        run_id = context.run.run_id
+        yield from essay_evaluations(checks, pipeline, essays, pages, failed, run_id=run_id)
         log.ended(essays=len(essays), failed=len(failed) - before)
     _raise_once(failed)
 

@@ -13,6 +13,7 @@ from huleedu_dagster.cli.interrupts import StoppedError, stop_asked
 from huleedu_dagster.cli.tables import console
 from huleedu_dagster.domain.completeness import BatchStatus
 from huleedu_dagster.domain.outcomes import EssayOutcome
+from huleedu_dagster.observability.logs import errors_kept
 from huleedu_dagster.orchestration.home import DagsterHome, HomeInUseError
 from huleedu_dagster.pipeline.exports import export_batch
 from huleedu_dagster.pipeline.reprocessing import is_reprocessing
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _DONE = (BatchStatus.READY, BatchStatus.INCOMPLETE)
 _IDLE_TICKS = 3
+_LOG = "logs/run.log"
+"""In the home folder: the errors of the last command that did the work itself and met any."""
 _POLL_SECONDS = 0.5
 
 
@@ -60,7 +63,7 @@ def work_on(installation: Installation, batch_id: str, *, checked: bool = False)
             if _nothing_to_wait_for(installation, view):
                 return view
             try:
-                with home.exclusive("run"):
+                with home.exclusive("run"), errors_kept(installation.settings.home / _LOG):
                     return _work_here(installation, home, batch_id, stop, checked=checked)
             except HomeInUseError:
                 _check(stop)
@@ -120,7 +123,7 @@ def _work_here(
         while idle < _IDLE_TICKS:
             before = daemon.run_count()
             failed = daemon.failed_run_count()
-            _tick(daemon, installation)
+            _tick(daemon)
             view = installation.view(batch_id)
             if _nothing_to_wait_for(installation, view):
                 if checked:
@@ -148,7 +151,7 @@ def _run_checks(daemon: "InProcessDaemon", view: BatchView) -> None:
         due[ESSAY_CHECK_JOB] = range_tags(view.batch_id, slots[0], slots[-1])
     for job, tags in due.items():
         if not daemon.launch(job, tags):
-            raise StuckError(f"the job {job} failed; Dagster's pages (`huleedu up`) say why")
+            raise StuckError(f"the job {job} failed; see {_LOG} in the home folder")
 
 
 def _check(stop: threading.Event) -> None:
@@ -156,16 +159,13 @@ def _check(stop: threading.Event) -> None:
         raise StoppedError("stopped; the same command goes on from here")
 
 
-def _tick(daemon: "InProcessDaemon", installation: Installation) -> None:
+def _tick(daemon: "InProcessDaemon") -> None:
     from huleedu_dagster.orchestration.in_process import TickFailedError
 
     try:
         daemon.tick()
     except TickFailedError as error:
-        log = installation.settings.home / "logs" / "run.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text("\n".join(error.__notes__))
-        raise StuckError(f"{error}; see logs/run.log in the home folder") from error
+        raise StuckError(f"{error}; see {_LOG} in the home folder") from error
 
 
 def _nothing_to_wait_for(installation: Installation, view: BatchView) -> bool:

@@ -66,6 +66,17 @@ class EssayLog:
         keys = {**self._keys, "phase": "essay", "status": status}
         shown("essays").error(message, extra={**keys, "error": error})
 
+    def unchecked(self, check: str, error: BaseException) -> None:
+        """Log that a check has no verdict, on the page of the run too.
+
+        Args:
+            check: Its name.
+            error: Why it has none; its class and its places are told.
+        """
+        about = f"{check} of essay {self._keys['essay_id']} of {self._keys['batch_id']}"
+        keys = {**self._keys, "phase": check, "status": "failed", "error": error}
+        shown("essays").error(f"{about} failed: {type(error).__name__}", extra=keys)
+
     def _stages(self, result: EssayResult) -> None:
         for stage in Stage:
             record = result.records.get(stage)

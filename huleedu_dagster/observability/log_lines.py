@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import TracebackType
 from typing import Any
 
@@ -27,6 +27,11 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _LOGIN = re.compile(r"(?<=://)[^/\s@]*@")
 _TOKEN = re.compile(r"\bhul_[A-Za-z0-9_-]+")
 _WARNING = re.compile(r"^\S*?([^/\\\s]+:\d+: \w*Warning): .*$", re.DOTALL)
+_REPR_OF_ERROR = re.compile(r"(\w+)\(.*", re.DOTALL)
+_ON_ITS_OWN = re.compile(r"\s*\n(?=%[rs])")
+_OMITTED = "…"
+_QUOTING = frozenset({"args", "kwargs", "return_value", "traceback"})
+"""What Celery brings to its lines of a task, beside its error."""
 _PLACES = ("site-packages/", f"{OURS[1]}/")
 
 
@@ -42,9 +47,10 @@ def line_formatter(*, as_json: bool, colours: bool) -> logging.Formatter:
         renderer = structlog.processors.JSONRenderer()
     else:
         renderer = structlog.dev.ConsoleRenderer(colors=colours, pad_event_to=0)
+    shaped = [] if as_json else [_without_control]
     return ProcessorFormatter(
         foreign_pre_chain=[structlog.contextvars.merge_contextvars, _told],
-        processors=[ProcessorFormatter.remove_processors_meta, renderer],
+        processors=[ProcessorFormatter.remove_processors_meta, *shaped, renderer],
     )
 
 
@@ -63,6 +69,14 @@ def _told(_logger: Any, _method: str, event_dict: EventDict) -> EventDict:
         **event_dict,
         **_keys(record),
         **_of_error(error),
+    }
+
+
+def _without_control(_logger: Any, _method: str, event_dict: EventDict) -> EventDict:
+    """Values that end no line and steer no terminal; JSON writes them in its own way."""
+    return {
+        name: _CONTROL.sub(" ", it) if isinstance(it, str) else it
+        for name, it in event_dict.items()
     }
 
 
@@ -88,18 +102,37 @@ def _message(record: logging.LogRecord) -> str:
         return type(record.msg).__name__
     args = record.args
     if isinstance(args, Mapping):
-        args = {name: _harmless(it) for name, it in args.items() if name != "traceback"}
+        args = {name: _harmless_named(name, it) for name, it in args.items()}
     elif args:
         args = tuple(_harmless(it) for it in args)
     try:
-        text = str(record.msg) % args if args else str(record.msg)
+        # An error on a line of its own is a class by now.
+        text = _ON_ITS_OWN.sub(" ", str(record.msg)) % args if args else str(record.msg)
     except (KeyError, TypeError, ValueError):
         text = str(record.msg)
     return _masked(text)
 
 
+def _class_if_error(value: object) -> object:
+    if isinstance(value, BaseException):
+        return type(value).__name__
+    # Dagster's form of an error, which begins with its message.
+    return getattr(value, "cls_name", None) or value
+
+
 def _harmless(argument: object) -> object:
-    return type(argument).__name__ if isinstance(argument, BaseException) else argument
+    # The path of a file or of an object: clients tell it when they try again.
+    is_path = isinstance(argument, str) and argument.startswith("/")
+    if is_path or isinstance(argument, PurePath):
+        return f"/{_OMITTED}"
+    return _class_if_error(argument)
+
+
+def _harmless_named(name: str, argument: object) -> object:
+    if name == "exc" and isinstance(argument, str):
+        found = _REPR_OF_ERROR.fullmatch(argument)
+        return found.group(1) if found else _OMITTED
+    return _OMITTED if name in _QUOTING else _harmless(argument)
 
 
 def _masked(text: str) -> str:
@@ -124,7 +157,9 @@ def _keys(record: logging.LogRecord) -> dict[str, Any]:
     if _is_ours(record.name):
         extra = {name: it for name, it in vars(record).items() if name not in _STANDARD}
         error = extra.pop("error", None)
-        found.update((name, it) for name, it in extra.items() if _is_told(name, it))
+        found.update(
+            (name, _class_if_error(it)) for name, it in extra.items() if _is_told(name, it)
+        )
         found.update(_of_error(error))
     return found
 
@@ -163,6 +198,8 @@ def error_keys(error: BaseException, trace: TracebackType | None = None) -> dict
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        yield from error.exceptions[:_MOST_CAUSES]
     seen = {id(error)}
     found: BaseException | None = error
     for _ in range(_MOST_CAUSES):

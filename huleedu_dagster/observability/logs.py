@@ -4,6 +4,7 @@ Whoever logs uses the standard library: a short `event` as the message and keys 
 heavy is imported before the first line is written.
 """
 
+import io
 import logging
 import logging.config
 import os
@@ -11,7 +12,8 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -92,6 +94,27 @@ def bound(**keys: Any) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def errors_kept(file: Path) -> Iterator[None]:
+    """Keep the lines of errors inside the block in a file, whatever else becomes of them.
+
+    Args:
+        file: Written at the end of the block, if there are any.
+    """
+    stream = io.StringIO()
+    handler = LineHandler("json", stream)
+    handler.setLevel(logging.ERROR)
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        # What ends the block is to be told, even where there is no room for its log.
+        with suppress(OSError):
+            _write(file, stream.getvalue())
+
+
 class LineHandler(logging.StreamHandler[TextIO]):
     """Writes lines; what makes them is loaded for the first.
 
@@ -105,6 +128,13 @@ class LineHandler(logging.StreamHandler[TextIO]):
         self._log_format = log_format
         self._lines: logging.Formatter | None = None
         self._safe_copy: Callable[[logging.LogRecord], logging.LogRecord] | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the line of a record, if there is anything to write it to."""
+        stream: TextIO | None = self.stream
+        # A process may be started without a standard error.
+        if stream is not None:
+            super().emit(record)
 
     def format(self, record: logging.LogRecord) -> str:
         """The line of a record."""
@@ -127,11 +157,22 @@ class LineHandler(logging.StreamHandler[TextIO]):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         """Say that a line was lost; the standard library would print what it was made from."""
         error = sys.exc_info()[1]
-        if isinstance(error, OSError | ValueError):
-            # Nobody reads the stream any more.
+        if isinstance(error, OSError):
+            # The disk is full, or nobody reads the stream any more.
             return
         line = f'{{"event": "line lost", "logger": "{record.name}", '
-        self.stream.write(line + f'"reason": "{type(error).__name__}"}}{self.terminator}')
+        # Closed, or it takes nothing: no work stops for a line.
+        with suppress(OSError, ValueError):
+            self.stream.write(line + f'"reason": "{type(error).__name__}"}}{self.terminator}')
+            self.flush()
+
+
+def _write(file: Path, lines: str) -> None:
+    if lines:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.unlink(missing_ok=True)
+        file.touch(mode=0o600)
+        file.write_text(lines)
 
 
 class _LinesToRoot(logging.config.DictConfigurator):

@@ -1,6 +1,7 @@
 """Child processes of the server, each the leader of its own group: started, watched, ended."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -42,16 +43,16 @@ class Child:
             name: What it is, for people; its log is named after it.
             program: The program with its arguments.
             environment: Its environment.
-            logs: Folder of the logs; the log of the last start is kept as `….1`.
+            logs: Folder of the logs; what was written before the log is kept as `….1`.
 
         Raises:
             OSError: The log cannot be written or the program not started.
         """
         log = logs / f"{name.replace(' ', '-')}.log"
         if log.exists():
-            log.replace(log.with_suffix(".log.1"))
+            log.replace(_before(log))
         # Appending, so that what is written after `limit_log` does not leave a hole before it.
-        with log.open("ab") as stream:
+        with open(log, "ab", opener=_for_nobody_else) as stream:
             process = subprocess.Popen(
                 command(program),
                 env=environment,
@@ -63,11 +64,24 @@ class Child:
         return cls(name, process, log)
 
     def limit_log(self, max_bytes: int = MAX_LOG_BYTES) -> None:
-        """Begin the log anew when it is larger than `max_bytes`."""
+        """Begin the log anew when it is larger than `max_bytes`; what it held is kept as `….1`."""
         # An operator may have removed it.
         with suppress(FileNotFoundError):
-            if self.log.stat().st_size > max_bytes:
-                os.truncate(self.log, 0)
+            if self.log.stat().st_size <= max_bytes:
+                return
+            # Copied, since the child goes on writing to this very file. A disk that has no room
+            # for it gets room.
+            with suppress(OSError):
+                shutil.copy(self.log, _before(self.log))
+            os.truncate(self.log, 0)
+
+
+def _before(log: Path) -> Path:
+    return log.with_suffix(".log.1")
+
+
+def _for_nobody_else(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def end_groups(

@@ -20,16 +20,21 @@ if TYPE_CHECKING:
     from dagster_shared.error import SerializableErrorInfo
 
 
+_MASKED = "DagsterRedactedUserCodeError"
+
+
 class TickFailedError(Exception):
     """Definitions could not be loaded, or a sensor or backfill not evaluated.
 
-    The message names the class of the error; its trace is a note of the exception.
+    The message names the class of the error, if Dagster was not asked to keep quiet about it; the
+    log has it in any case.
     """
 
     @classmethod
     def of(cls, what: str, error: "SerializableErrorInfo") -> "TickFailedError":
         """What could not be done, and why."""
-        found = cls(f"{what}: {error.cls_name or 'unknown error'}")
+        is_told = error.cls_name not in {None, _MASKED}
+        found = cls(f"{what}: {error.cls_name}" if is_told else what)
         found.add_note(error.to_string())
         return found
 

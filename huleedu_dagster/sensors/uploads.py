@@ -94,7 +94,6 @@ def build_upload_sensor(settings: Settings, pipeline_version: str) -> SensorDefi
             unpublished = tx.batches.unpublished(_REGISTRATIONS_PER_TICK)
         idle = [it for it in due if (it.upload.batch_id, it.slot) not in busy]
         waves = plan_waves(idle, pipeline_version=pipeline_version)
-        _log(waves, idle)
         known = list(context.instance.get_dynamic_partitions(ESSAY_DIMENSION))
         new_slots = _new_slots(known, waves)
         order = [*known, *new_slots]
@@ -102,10 +101,13 @@ def build_upload_sensor(settings: Settings, pipeline_version: str) -> SensorDefi
         # Not for what is only ticked off: it may be archived by now.
         batch_ids = {it.batch_id for it in waves} | {str(it.partition) for it in events}
         requests = [_run_request(wave, order, _correlation(wave, idle)) for wave in waves]
+        partitions = _partitions(context.instance, batch_ids, new_slots)
+        # Last: a tick that fails asks for nothing.
+        _log(waves, idle)
         return SensorResult(
             run_requests=requests,
             skip_reason=None if requests else _why_skipped(len(due), len(busy), sweep),
-            dynamic_partitions_requests=_partitions(context.instance, batch_ids, new_slots),
+            dynamic_partitions_requests=partitions,
             asset_events=events,
         )
 

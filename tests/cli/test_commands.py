@@ -4,10 +4,12 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 import zipfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -318,6 +320,24 @@ def test_a_ledger_that_cannot_be_opened_is_exit_code_one(shell: Shell, tmp_path:
     assert done.returncode == 1
     assert "the ledger cannot be used" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_sensor_that_fails_is_told_by_class_and_place_in_the_log_that_is_named(
+    shell: Shell, tmp_path: Path
+) -> None:
+    shell("register", "broken", "--expected", "1")
+    with closing(sqlite3.connect(shell.home / "ledger.db")) as ledger, ledger:
+        ledger.execute("UPDATE batches SET settings = ?", ('{"min_words": "secret"}',))
+    done = shell.run("run", folder_of(tmp_path / "class", 1), "--batch", "b1")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "huleedu: a sensor failed; see logs/run.log in the home folder\n"
+    log = shell.home / "logs" / "run.log"
+    lines = [json.loads(it) for it in log.read_text().splitlines()]
+    told = [reason["reason"] for it in lines for reason in (it, *it.get("causes", ()))]
+    assert "UnreadableBatchError" in told
+    assert all(it["trace"] for it in lines)
+    assert "secret" not in log.read_text()
+    assert log.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_changed_word_list_is_a_setting_of_the_batch(shell: Shell, tmp_path: Path) -> None:

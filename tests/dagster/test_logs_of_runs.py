@@ -1,8 +1,12 @@
 """What runs and sensors say: in the log with keys, on the page of the run in a sentence."""
 
+import re
+
+import pytest
 from dagster import DagsterEventType
 
-from huleedu_dagster.jobs import ESSAY_JOB
+from huleedu_dagster.assets.batches import MANIFEST
+from huleedu_dagster.jobs import CLOSING_JOB, ESSAY_JOB
 from huleedu_dagster.ledger.records import Essay
 from tests.support.lines import captured
 from tests.support.world import GOOD, World
@@ -58,3 +62,50 @@ def test_a_failure_is_on_the_page_of_its_run_and_in_the_log_without_its_message(
         run.run_id, of_type=DagsterEventType.STEP_FAILURE
     ).records
     assert len(failures) == 1
+
+
+def test_a_check_without_a_verdict_is_a_line_that_says_why(world: World) -> None:
+    world.register("b1", expected=1)
+    (receipt,) = world.hand_in("b1", {"a.txt": GOOD.encode()})
+    world.settle()
+    world.blobs.fail("get", f"raw_upload_blob/b1/{receipt.upload_id}")
+    with captured() as lines:
+        result = world.execute("check_essays", first="b1|e001", last="b1|e001")
+    assert not result.success
+    found = lines(phase="raw_blob_is_intact")
+    assert [(it["essay_id"], it["status"], it["run_id"]) for it in found] == [
+        ("e001", "failed", result.run_id)
+    ]
+    assert found[0]["reason"] == "OSError"
+    assert found[0]["trace"]
+    assert (
+        shown(world, result.run_id)
+        == [
+            "raw_blob_is_intact of essay e001 of b1 failed: OSError",
+            "extraction_is_reproducible of essay e001 of b1 failed: OSError",
+        ][::-1]
+    )
+
+
+def test_the_number_of_an_error_on_dagsters_page_finds_its_line(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_REDACT_USER_CODE_ERRORS", "true")
+    world.blobs.fail("put", "batch_manifest/b1", times=1)
+    world.register("b1", expected=1)
+    world.hand_in("b1", {"a.txt": GOOD.encode()})
+    with captured() as lines:
+        world.tick(3)
+    run = world.runs(CLOSING_JOB)[-1]
+    (failure,) = world.instance.get_records_for_run(
+        run.run_id, of_type=DagsterEventType.STEP_FAILURE
+    ).records
+    event = failure.event_log_entry.dagster_event
+    assert event is not None
+    error = event.step_failure_data.error
+    assert error is not None
+    (number,) = re.findall(r"error ID ([0-9a-f-]{36})", error.to_string())
+    (line,) = [it for it in lines() if number in it["event"]]
+    assert line["reason"]
+    assert line["trace"]
+    assert lines(phase=MANIFEST, run_id=run.run_id, status="failed")

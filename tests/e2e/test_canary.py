@@ -1,6 +1,7 @@
 """Secrets go in by every way, everything goes wrong that can, and no log and no page has one."""
 
 import json
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -42,6 +43,15 @@ _LAUNCH = """mutation($params: ExecutionParams!) {
     __typename
     ... on LaunchRunSuccess { run { runId } }
     ... on PythonError { message }
+  }
+}"""
+_ERRORS = """{
+  runsOrError(filter: {pipelineName: "process_essays", statuses: [FAILURE]}) {
+    ... on Runs {
+      results {
+        eventConnection { events { ... on ExecutionStepFailureEvent { error { message } } } }
+      }
+    }
   }
 }"""
 _STATUS = "query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
@@ -298,6 +308,19 @@ def test_no_secret_is_in_a_log_or_in_what_up_says(after: Installation) -> None:
     assert in_files(after.site.home / "logs", after.secrets) == set()
     said = "".join(after.site.serve().lines)
     assert seen_in(said.encode(), after.secrets) == set()
+
+
+def test_the_number_of_an_error_on_dagsters_pages_finds_its_line(after: Installation) -> None:
+    runs = after.site.pages.ask(_ERRORS)["runsOrError"]["results"]
+    events = [event for run in runs for event in run["eventConnection"]["events"]]
+    messages = [it["error"]["message"] for it in events if it.get("error")]
+    numbers = [re.findall(r"[Ee]rror ID ([0-9a-f-]{36})", it) for it in messages]
+    assert numbers
+    assert all(numbers)
+    for (number,) in numbers:
+        (line,) = [it for it in after.lines() if number in it["event"]]
+        assert line["reason"]
+        assert line["trace"]
 
 
 def test_no_secret_is_in_metrics_or_command_lines(after: Installation) -> None:

@@ -71,6 +71,10 @@ def test_a_log_that_grew_too_large_begins_anew(start: list[Child], tmp_path: Pat
     assert child.log.read_text() == "here\n"
     child.limit_log(max_bytes=2)
     assert child.log.read_text() == ""
+    # What was there until now is what people look for.
+    kept = tmp_path / "a-child.log.1"
+    assert kept.read_text() == "here\n"
+    assert {it.stat().st_mode & 0o777 for it in (child.log, kept)} == {0o600}
     child.log.unlink()
     child.limit_log(max_bytes=2)
     assert not child.log.exists()

@@ -88,3 +88,24 @@ def test_urls_of_brokers_are_taken_and_not_shown(url: str) -> None:
     settings = Settings.model_validate({"broker_url": url})
     assert settings.broker_url == url
     assert not url or url not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://teacher:top-secret@essays.example",
+        "https://essays.example/?key=top-secret",
+        "https://essays.example/#top-secret",
+        "essays.example",
+        "javascript:alert(1)",
+    ],
+)
+def test_an_address_of_the_intake_that_no_link_can_be_made_from_is_refused(url: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Settings.model_validate({"intake_url": url})
+    assert "top-secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("url", ["", "http://127.0.0.1:8000", "https://school.example/essays/"])
+def test_an_address_of_the_intake_may_have_a_port_or_a_path(url: str) -> None:
+    assert Settings.model_validate({"intake_url": url}).intake_url == url

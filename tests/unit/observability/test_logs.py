@@ -5,13 +5,17 @@ import json
 import logging
 import os
 import pty
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import celery
 import pytest
+import urllib3
+from dagster._utils.error import serializable_error_info_from_exc_info
 
 from huleedu_dagster.observability.logs import SHOWN, LineHandler, bound, shown
 from tests.support.lines import captured
@@ -55,6 +59,19 @@ def test_an_error_is_told_by_class_and_place_with_its_causes() -> None:
     assert str(Path(__file__).parent) not in lines.text
 
 
+def test_of_errors_that_came_together_each_is_told() -> None:
+    with captured() as lines:
+        try:
+            fail()
+        except KeyError as error:
+            OURS.error("failed", exc_info=ExceptionGroup(SECRET, [error, OSError(SECRET)]))
+    (line,) = lines()
+    assert line["reason"] == "ExceptionGroup"
+    assert [it["reason"] for it in line["causes"]] == ["KeyError", "OSError"]
+    assert line["causes"][0]["trace"][-1].endswith(" fail")
+    assert SECRET not in lines.text
+
+
 @pytest.mark.parametrize(
     ("message", "told"),
     [
@@ -71,6 +88,44 @@ def test_what_a_library_says_is_kept_without_what_it_may_quote(message: object, 
         THEIRS.warning(message)
     (line,) = lines()
     assert line["event"] == told
+
+
+def test_the_address_of_an_object_is_not_told_by_a_client_that_tries_again() -> None:
+    retries = urllib3.Retry(1, backoff_factor=0)
+    with socket.socket() as nobody, captured() as lines:
+        nobody.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}/inbox/class-9e/Ida%20Lind.docx"
+        failed = pytest.raises(urllib3.exceptions.HTTPError)
+        with urllib3.PoolManager(retries=retries) as client, failed:
+            client.request("GET", url)
+    (line,) = lines.of("urllib3")
+    assert line["event"].startswith("Retrying (Retry(total=0")
+    assert "NewConnectionError" in line["event"]
+    assert "Lind" not in lines.text
+
+
+def test_a_task_that_fails_in_celery_is_told_by_the_class_of_its_error() -> None:
+    app = celery.Celery(set_as_current=False)
+    task = app.task(fail, name="a task", shared=False)
+    with captured() as lines:
+        task.apply(throw=False)
+    (line,) = lines.of("celery")
+    assert line["event"].startswith("Task a task[")
+    assert line["event"].endswith("raised unexpected: KeyError")
+    assert (line["reason"], line["trace"][-1].rpartition(" ")[2]) == ("KeyError", "fail")
+    assert SECRET not in lines.text
+
+
+def test_an_error_that_dagster_has_put_into_words_is_told_by_its_class() -> None:
+    try:
+        fail()
+    except KeyError:
+        found = serializable_error_info_from_exc_info(sys.exc_info())
+    with captured() as lines:
+        THEIRS.error("Caught error:\n%s", found)
+    (line,) = lines()
+    assert line["event"] == "Caught error: KeyError"
+    assert SECRET not in lines.text
 
 
 def test_of_libraries_there_are_warnings_and_errors_alone() -> None:
@@ -121,6 +176,25 @@ def test_a_line_that_cannot_be_made_is_said_to_be_lost_and_quotes_nothing() -> N
     LineHandler("json", stream).handle(record)
     lost = {"event": "line lost", "logger": OURS.name, "reason": "TypeError"}
     assert json.loads(stream.getvalue()) == lost
+
+
+def test_an_extra_that_json_has_no_form_for_is_a_lost_line_and_not_nothing() -> None:
+    around: dict[str, object] = {}
+    around["around"] = around
+    with captured() as lines:
+        OURS.error("failed", extra={"found": around})
+        OURS.error("failed", extra={"found": ValueError(SECRET)})
+    lost, told = lines()
+    assert (lost["event"], lost["reason"]) == ("line lost", "ValueError")
+    assert told["found"] == "ValueError"
+    assert SECRET not in lines.text
+
+
+def test_words_for_people_cannot_steer_their_terminal() -> None:
+    with captured(log_format="console") as lines:
+        OURS.error("one\nline", extra={"found": "\x1b]0;title\x07\x1b[2J", "also": "two\nlines"})
+    assert len(lines.text.splitlines()) == 1
+    assert lines.text.rstrip("\n").isprintable()
 
 
 _PROGRAM = """
@@ -179,6 +253,24 @@ def test_whatever_ends_badly_in_a_process_is_a_line_without_the_message() -> Non
         ("process failed", "ValueError"),
     ]
     assert {it["level"] for it in lines[1:]} == {"warning", "error", "critical"}
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "2>/dev/full", "2>&- >&- <&-"])
+def test_work_goes_on_when_nobody_can_take_its_lines(tmp_path: Path, closed: str) -> None:
+    program = tmp_path / "program.py"
+    done = tmp_path / "done"
+    program.write_text(
+        f"{_PROGRAM}\n"
+        "logging.getLogger('somebody.elses').error('%d', 'no number')\n"
+        "logging.getLogger('huleedu_dagster.tested').error('%d', 'no number')\n"
+        f"open({str(done)!r}, 'w').close()\n"
+    )
+    subprocess.run(
+        ["/bin/sh", "-c", f'exec "$0" "$1" {closed}', sys.executable, str(program)],
+        timeout=60,
+        check=False,
+    )
+    assert done.exists()
 
 
 def on_a_terminal(program: str, **environment: str) -> str:

@@ -56,6 +56,17 @@ def test_a_process_is_told_how_many_connections_it_may_have_and_makes_no_tables(
     }
 
 
+def test_dagster_keeps_no_messages_of_errors_whoever_starts_it(tmp_path: Path) -> None:
+    # Each part of `huleedu up` and `huleedu serve` is started with this environment.
+    environment = DagsterHome(Settings(home=tmp_path)).environment()
+    assert environment["DAGSTER_REDACT_USER_CODE_ERRORS"] == "true"
+    # On Kubernetes a run is a program of its own.
+    chart = Path(__file__).parents[3] / "deploy" / "kubernetes" / "dagster.yaml"
+    launcher = yaml.safe_load(chart.read_text())["run_launcher"]["config"]
+    command = launcher["run_k8s_config"]["container_config"]["command"]
+    assert "DAGSTER_REDACT_USER_CODE_ERRORS=true" in command
+
+
 def test_parts_that_start_at_once_leave_whole_files_that_are_still_ours(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as threads:
         chosen = [Settings(home=tmp_path, max_runs=number) for number in range(1, 9)]
