@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from huleedu_dagster.cli.parts import LISTENERS, port_option
 from huleedu_dagster.orchestration import probes
 from huleedu_dagster.orchestration.programs import LOOPBACK, PORTS, Part
 from huleedu_dagster.settings import Settings
@@ -11,19 +12,8 @@ from huleedu_dagster.settings import Settings
 _UNWELL = 1
 
 PartArgument = Annotated[Part, typer.Argument(help="The part to look at.")]
-HostOption = Annotated[
-    str, typer.Option("--host", help="Where it listens (code-server, web-server, intake).")
-]
-PortOption = Annotated[
-    int,
-    typer.Option(
-        "--port",
-        min=0,
-        max=65535,
-        help="Port it listens on; 0 is 4000 for the code-server, 3000 for the web-server, 8000 "
-        "for the intake.",
-    ),
-]
+HostOption = Annotated[str, typer.Option("--host", help=f"Where it listens ({LISTENERS}).")]
+PortOption = Annotated[int, port_option("Port it listens on")]
 
 
 def health(part: PartArgument, host: HostOption = LOOPBACK, port: PortOption = 0) -> None:

@@ -5,22 +5,12 @@ from typing import Annotated
 import typer
 
 from huleedu_dagster.cli.common import Exit, HomeOption, Installation, fail
+from huleedu_dagster.cli.parts import LISTENERS, port_option
 from huleedu_dagster.orchestration.programs import LOOPBACK, PORTS, Part
 
 PartArgument = Annotated[Part, typer.Argument(help="The part to become.")]
-HostOption = Annotated[
-    str, typer.Option("--host", help="Address to listen on (code-server, web-server, intake).")
-]
-PortOption = Annotated[
-    int,
-    typer.Option(
-        "--port",
-        min=0,
-        max=65535,
-        help="Port to listen on; 0 is 4000 for the code-server, 3000 for the web-server, 8000 for "
-        "the intake.",
-    ),
-]
+HostOption = Annotated[str, typer.Option("--host", help=f"Address to listen on ({LISTENERS}).")]
+PortOption = Annotated[int, port_option("Port to listen on")]
 CodeServerOption = Annotated[
     str,
     typer.Option(

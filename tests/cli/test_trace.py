@@ -1,7 +1,5 @@
 """`huleedu trace`: an essay's whole way, from what an installation really recorded."""
 
-import json
-import sys
 import uuid
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,42 +7,28 @@ from typing import Any
 
 import pytest
 
-from huleedu_dagster.cli.app import main
 from huleedu_dagster.domain.actions import Actor
 from huleedu_dagster.domain.completeness import ClosedBy
 from huleedu_dagster.domain.registration import BatchSettings
 from huleedu_dagster.pipeline import lifecycle
 from huleedu_dagster.pipeline.reprocessing import reprocess
+from tests.cli.in_process import Huleedu
 from tests.support.workshop import Workshop
 
 ID, OTHER = str(uuid.UUID(int=7)), str(uuid.UUID(int=8))
 STAGES = ["raw_upload", "extracted_plaintext", "validation_result", "spellcheck_result"]
 
 
-class Traced:
-    """Runs `huleedu trace` in this process on the home of a workshop."""
-
-    def __init__(
-        self, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        self.home = home
-        self._monkeypatch = monkeypatch
-        self._capsys = capsys
+class Traced(Huleedu):
+    """`huleedu trace` on the home of a workshop."""
 
     def __call__(self, *arguments: str, code: int = 0) -> str:
         """What is printed, errors with it."""
-        command = ["huleedu", "trace", *arguments, "--home", str(self.home)]
-        self._monkeypatch.setattr(sys, "argv", command)
-        with pytest.raises(SystemExit) as ended:
-            main()
-        assert ended.value.code == code
-        found = self._capsys.readouterr()
-        return found.out + found.err
+        return super().__call__("trace", *arguments, code=code)
 
     def steps(self, *arguments: str) -> list[dict[str, Any]]:
         """The steps of the JSON form."""
-        told = json.loads(self(*arguments, "--json"))
-        found: list[dict[str, Any]] = told["steps"]
+        found: list[dict[str, Any]] = self.json(*arguments)["steps"]
         return found
 
 
@@ -53,7 +37,6 @@ def trace(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Traced:
     """The command on the home of `shop`."""
-    monkeypatch.setenv("HULEEDU_HOME", str(tmp_path))
     return Traced(tmp_path, monkeypatch, capsys)
 
 
