@@ -18,6 +18,9 @@ _DATABASE_URL = re.compile(
 # Of a broker another kind is refused where it is needed.
 _BROKER_URL = re.compile(rf"rediss?://(?:[^@/?#]*@)?{_PLACE}(?:[/?][^@]*)?|(?!redis).*", re.DOTALL)
 
+_PAGES = r"^(?:https?://[^\s\"'<>@?#]+)?$"
+"""Addresses for links: with no password, and such that a path can follow."""
+
 
 def _user_cache() -> Path:
     base = os.environ.get("XDG_CACHE_HOME")
@@ -185,9 +188,9 @@ class Settings(BaseSettings):
     intake_failures_per_minute: int = Field(default=30, ge=1)
     intake_session_seconds: int = Field(default=12 * 3600, ge=60)
     intake_session_key: str = Field(default="", repr=False, pattern=r"^(?:\S{32,})?$")
-    dagster_url: str = ""
-    # In each event of an essay for ever: with no password, and such that a path can follow.
-    intake_url: str = Field(default="", pattern=r"^(?:https?://[^\s\"'<>@?#]+)?$")
+    dagster_url: str = Field(default="", pattern=_PAGES)
+    # It is in each event of an essay for ever.
+    intake_url: str = Field(default="", pattern=_PAGES)
     log_format: Literal["auto", "console", "json"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     spelling_engine: Literal["index", "reference"] = "index"

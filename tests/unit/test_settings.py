@@ -90,6 +90,7 @@ def test_urls_of_brokers_are_taken_and_not_shown(url: str) -> None:
     assert not url or url not in repr(settings)
 
 
+@pytest.mark.parametrize("name", ["intake_url", "dagster_url"])
 @pytest.mark.parametrize(
     "url",
     [
@@ -100,12 +101,13 @@ def test_urls_of_brokers_are_taken_and_not_shown(url: str) -> None:
         "javascript:alert(1)",
     ],
 )
-def test_an_address_of_the_intake_that_no_link_can_be_made_from_is_refused(url: str) -> None:
+def test_an_address_of_pages_that_no_link_can_be_made_from_is_refused(name: str, url: str) -> None:
     with pytest.raises(ValidationError) as refused:
-        Settings.model_validate({"intake_url": url})
+        Settings.model_validate({name: url})
     assert "top-secret" not in str(refused.value)
 
 
+@pytest.mark.parametrize("name", ["intake_url", "dagster_url"])
 @pytest.mark.parametrize("url", ["", "http://127.0.0.1:8000", "https://school.example/essays/"])
-def test_an_address_of_the_intake_may_have_a_port_or_a_path(url: str) -> None:
-    assert Settings.model_validate({"intake_url": url}).intake_url == url
+def test_an_address_of_pages_may_have_a_port_or_a_path(name: str, url: str) -> None:
+    assert getattr(Settings.model_validate({name: url}), name) == url
