@@ -7,6 +7,7 @@ import itertools
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -72,25 +73,20 @@ def through(options: S3Options, port: int, retries: int = 4) -> S3Options:
 def make_bucket(options: S3Options, *, object_lock: bool = False) -> None:
     """Make the bucket, as soon as the server does such things."""
     client = client_of(options)
-    until = time.monotonic() + _READY_SECONDS
-    while True:
-        try:
-            client.make_bucket(options.bucket, object_lock=object_lock)
-        except (S3Error, ServerError, HTTPError):
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.02)
-        else:
-            return
+    _when_ready(lambda: client.make_bucket(options.bucket, object_lock=object_lock))
 
 
 def wait_for_object(options: S3Options, key: str) -> None:
     """Wait until a server that has just started gives what it keeps; it lists it earlier."""
     client = client_of(options)
+    _when_ready(lambda: client.get_object(options.bucket, key).close())
+
+
+def _when_ready(call: Callable[[], None]) -> None:
     until = time.monotonic() + _READY_SECONDS
     while True:
         try:
-            client.get_object(options.bucket, key).close()
+            call()
         except (S3Error, ServerError, HTTPError):
             if time.monotonic() > until:
                 raise
