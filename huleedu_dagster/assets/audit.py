@@ -35,6 +35,7 @@ from huleedu_dagster.reports.audit_checks import (
 )
 from huleedu_dagster.resources.blobs import BlobStoreResource
 from huleedu_dagster.resources.ledger import LedgerResource
+from huleedu_dagster.resources.telling import store_errors_told
 from huleedu_dagster.storage.port import BlobStore
 
 AUDIT = "audit_report"
@@ -84,7 +85,7 @@ def audit_report(
 ) -> MaterializeResult[None]:
     """Writes the report of a day in all its forms."""
     day = date.fromisoformat(context.partition_key)
-    with RunLog(context.run.run_id).phase(AUDIT, day=context.partition_key):
+    with RunLog(context.run.run_id).phase(AUDIT, day=context.partition_key), store_errors_told():
         report = write_audit_report(ledger.open(), blobs.open(), day)
     return MaterializeResult(data_version=DataVersion(report.sha256), metadata=_metadata(report))
 

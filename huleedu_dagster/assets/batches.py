@@ -35,6 +35,7 @@ from huleedu_dagster.reports.batch import write_batch_report
 from huleedu_dagster.resources.blobs import BlobStoreResource
 from huleedu_dagster.resources.ledger import LedgerResource
 from huleedu_dagster.resources.pages import IntakePagesResource
+from huleedu_dagster.resources.telling import store_errors_told
 
 MANIFEST = "batch_manifest"
 RELEASE = "batch_release"
@@ -84,7 +85,7 @@ def close_batch(
     log = RunLog.of_batch(ledger.open(), context.partition_key, context.run.run_id)
     for name, write in writers.items():
         if AssetKey(name) in context.selected_asset_keys:
-            with log.phase(name):
+            with log.phase(name), store_errors_told():
                 stored = write(ledger.open(), blobs.open(), context.partition_key)
             yield _result(name, stored, pages)
 

@@ -20,6 +20,7 @@ from huleedu_dagster.pipeline.inbox_turns import Allowance
 from huleedu_dagster.pipeline.intake import Intake
 from huleedu_dagster.resources.blobs import BlobStoreResource
 from huleedu_dagster.resources.ledger import LedgerResource
+from huleedu_dagster.resources.telling import store_errors_told
 from huleedu_dagster.sensors.sweeps import log_sweep, told
 from huleedu_dagster.settings import Settings
 
@@ -68,7 +69,8 @@ def build_inbox_bucket_sensors(settings: Settings) -> list[SensorDefinition]:
             settings.max_upload_bytes,
         )
         # The cursor says which closed batch was looked at last, not what was seen.
-        found, after = inbox.sweep(Allowance(settings.inbox_tick_files), context.cursor or "")
+        with store_errors_told():
+            found, after = inbox.sweep(Allowance(settings.inbox_tick_files), context.cursor or "")
         log_sweep("inbox bucket", found)
         return SensorResult(skip_reason=told(found), cursor=after)
 

@@ -34,6 +34,7 @@ from huleedu_dagster.pipeline.intake import Intake
 from huleedu_dagster.pipeline.waves import Wave, plan_waves, slots_up_to
 from huleedu_dagster.resources.blobs import BlobStoreResource
 from huleedu_dagster.resources.ledger import LedgerResource
+from huleedu_dagster.resources.telling import store_errors_told
 from huleedu_dagster.sensors.asking import new_batches, unfinished_runs
 from huleedu_dagster.sensors.lines import log_request
 from huleedu_dagster.sensors.sweeps import log_sweep
@@ -83,9 +84,10 @@ def build_upload_sensor(settings: Settings, pipeline_version: str) -> SensorDefi
     ) -> SensorResult:
         """Takes in the inbox, then asks for one run for each batch with pending essays."""
         found = ledger.open()
-        sweep = _inbox(settings, found, blobs.open()).sweep(
-            datetime.now(UTC), settings.inbox_tick_files
-        )
+        with store_errors_told():
+            sweep = _inbox(settings, found, blobs.open()).sweep(
+                datetime.now(UTC), settings.inbox_tick_files
+            )
         log_sweep("inbox", sweep)
         # Before the ledger is asked: a run that ends in between leaves nothing pending behind.
         busy = _cells_in_work(context.instance)

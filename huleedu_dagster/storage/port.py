@@ -25,6 +25,22 @@ class InvalidBlobKeyError(BlobStoreError, ValueError):
     """The key does not fit the grammar of keys, or would leave the store."""
 
 
+class StoreServerError(OSError):
+    """A server that keeps objects cannot do what it was asked.
+
+    Its message is a sentence of ours with a next step. It quotes no more than the name of a bucket,
+    so it may be shown wherever operators look.
+    """
+
+
+class StoreRefusedError(StoreServerError, PermissionError):
+    """It refuses the key that this installation has."""
+
+
+class StoreSilentError(StoreServerError, TimeoutError):
+    """It does not answer in time."""
+
+
 class BlobWriter(Protocol):
     """One blob on its way into the store, piece by piece; a context manager.
 

@@ -20,6 +20,8 @@ from urllib3 import BaseHTTPResponse, PoolManager, Retry, Timeout
 from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError
 from urllib3.exceptions import TimeoutError as HTTPTimeoutError
 
+from huleedu_dagster.storage.port import StoreRefusedError, StoreServerError, StoreSilentError
+
 _PAUSE_MAX_SECONDS = 5.0
 _CONNECTIONS = 32
 _PASSING_STATUSES = frozenset({429, 500, 502, 503, 504})
@@ -166,7 +168,7 @@ def _refusal(response: BaseHTTPResponse) -> MinioException:
 
 @contextmanager
 def plain_errors(bucket: str, setting: str = "HULEEDU_S3_BUCKET") -> Iterator[None]:
-    """Raise what went wrong as an `OSError` that names neither keys nor secrets.
+    """Raise what went wrong as a `StoreServerError` that names neither keys nor secrets.
 
     Args:
         bucket: What was asked for.
@@ -179,22 +181,22 @@ def plain_errors(bucket: str, setting: str = "HULEEDU_S3_BUCKET") -> Iterator[No
     except HTTPError as error:
         raise _unreachable(error) from error
     except ParseError:
-        raise OSError(errno.EPROTO, "the S3 server does not answer as one of S3") from None
+        raise StoreServerError(errno.EPROTO, "the S3 server does not answer as one of S3") from None
 
 
-def _explained(error: MinioException, bucket: str, setting: str) -> OSError:
+def _explained(error: MinioException, bucket: str, setting: str) -> StoreServerError:
     code, status = _code(error), _status(error)
     if code in _REFUSED:
         advice = "see HULEEDU_S3_ACCESS_KEY, HULEEDU_S3_SECRET_KEY and what this key may do"
-        return PermissionError(errno.EACCES, f"the S3 server refuses the key ({code}); {advice}")
+        return StoreRefusedError(errno.EACCES, f"the S3 server refuses the key ({code}); {advice}")
     if code == "NoSuchBucket":
         advice = f"create it or see {setting}"
-        return OSError(errno.ENODEV, f"the S3 server has no bucket {bucket!r}; {advice}")
+        return StoreServerError(errno.ENODEV, f"the S3 server has no bucket {bucket!r}; {advice}")
     if code in _NO_ROOM or status == _NO_ROOM_STATUS:
-        return OSError(errno.ENOSPC, "the S3 server has no room left")
+        return StoreServerError(errno.ENOSPC, "the S3 server has no room left")
     if code == "RequestTimeTooSkewed":
-        return OSError(errno.EIO, "the clocks of the S3 server and of this machine differ")
-    return OSError(errno.EIO, f"the S3 server answers {code or 'with status'} ({status})")
+        return StoreServerError(errno.EIO, "the clocks of the S3 server and of this machine differ")
+    return StoreServerError(errno.EIO, f"the S3 server answers {code or 'with status'} ({status})")
 
 
 def _code(error: MinioException) -> str | None:
@@ -209,12 +211,14 @@ def _status(error: MinioException) -> int | None:
     return getattr(error, "_code", None)
 
 
-def _unreachable(error: HTTPError) -> OSError:
+def _unreachable(error: HTTPError) -> StoreServerError:
     reason = error.reason if isinstance(error, MaxRetryError) and error.reason else error
     # That nobody listens is known at once, though the library counts it among what took too long.
     if isinstance(reason, HTTPTimeoutError) and not isinstance(reason, NewConnectionError):
         advice = "see HULEEDU_S3_CONNECT_SECONDS and HULEEDU_S3_READ_SECONDS"
-        return OSError(errno.ETIMEDOUT, f"the S3 server does not answer in time; {advice}")
+        return StoreSilentError(errno.ETIMEDOUT, f"the S3 server does not answer in time; {advice}")
     kind = type(reason).__name__
     advice = "see HULEEDU_S3_ENDPOINT and HULEEDU_S3_SECURE"
-    return OSError(errno.EHOSTUNREACH, f"the S3 server cannot be reached ({kind}); {advice}")
+    return StoreServerError(
+        errno.EHOSTUNREACH, f"the S3 server cannot be reached ({kind}); {advice}"
+    )

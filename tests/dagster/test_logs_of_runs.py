@@ -1,5 +1,6 @@
 """What runs and sensors say: in the log with keys, on the page of the run in a sentence."""
 
+import errno
 import re
 
 import pytest
@@ -8,6 +9,7 @@ from dagster import DagsterEventType
 from huleedu_dagster.assets.batches import MANIFEST
 from huleedu_dagster.jobs import CLOSING_JOB, ESSAY_JOB
 from huleedu_dagster.ledger.records import Essay
+from huleedu_dagster.storage.port import StoreServerError
 from tests.support.lines import captured
 from tests.support.world import GOOD, World
 
@@ -87,24 +89,46 @@ def test_a_check_without_a_verdict_is_a_line_that_says_why(world: World) -> None
     )
 
 
-def test_the_number_of_an_error_on_dagsters_page_finds_its_line(
+def error_shown(world: World, run_id: str) -> str:
+    """What the page of a run says of the error that ended it."""
+    (failure,) = world.instance.get_records_for_run(
+        run_id, of_type=DagsterEventType.STEP_FAILURE
+    ).records
+    event = failure.event_log_entry.dagster_event
+    assert event is not None
+    error = event.step_failure_data.error
+    assert error is not None
+    return error.to_string()
+
+
+def test_the_page_of_a_run_says_in_a_sentence_that_the_s3_server_is_away(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DAGSTER_REDACT_USER_CODE_ERRORS", "true")
+    sentence = "the S3 server cannot be reached (ProtocolError); see HULEEDU_S3_ENDPOINT"
+
+    as_ever = world.blobs.put
+
+    def put(key: str, data: bytes) -> None:
+        if key.startswith("batch_manifest/"):
+            raise StoreServerError(errno.EHOSTUNREACH, sentence)
+        as_ever(key, data)
+
+    monkeypatch.setattr(world.blobs, "put", put)
+    world.register("b1", expected=1)
+    world.hand_in("b1", {"a.txt": GOOD.encode()})
+    world.tick(3)
+    assert sentence in error_shown(world, world.runs(CLOSING_JOB)[-1].run_id)
+
+
+def test_the_number_of_an_error_on_dagsters_page_finds_its_line(world: World) -> None:
     world.blobs.fail("put", "batch_manifest/b1", times=1)
     world.register("b1", expected=1)
     world.hand_in("b1", {"a.txt": GOOD.encode()})
     with captured() as lines:
         world.tick(3)
     run = world.runs(CLOSING_JOB)[-1]
-    (failure,) = world.instance.get_records_for_run(
-        run.run_id, of_type=DagsterEventType.STEP_FAILURE
-    ).records
-    event = failure.event_log_entry.dagster_event
-    assert event is not None
-    error = event.step_failure_data.error
-    assert error is not None
-    (number,) = re.findall(r"error ID ([0-9a-f-]{36})", error.to_string())
+    shown_there = error_shown(world, run.run_id)
+    (number,) = re.findall(r"error ID ([0-9a-f-]{36})", shown_there)
     (line,) = [it for it in lines() if number in it["event"]]
     assert line["reason"]
     assert line["trace"]

@@ -85,7 +85,11 @@ def test_slots_that_dagster_knows_in_another_order_are_all_processed(world: Worl
     assert len(world.runs("process_essays")) == 1
 
 
-def test_a_ledger_that_fails_tells_dagster_no_file_name(world: World) -> None:
+def test_a_ledger_that_fails_tells_dagster_no_file_name(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nor where somebody lets Dagster keep the messages of errors.
+    monkeypatch.delenv("DAGSTER_REDACT_USER_CODE_ERRORS")
     canary = "Quetzalcoatlus"
     (inbox_folder(world) / f"{canary}-Smith.txt").write_text(GOOD)
     with world.ledger.write() as tx:

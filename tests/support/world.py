@@ -52,6 +52,8 @@ class World:
     def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self._monkeypatch = monkeypatch
         self._stack = ExitStack()
+        # As in every process of an installation.
+        monkeypatch.setenv("DAGSTER_REDACT_USER_CODE_ERRORS", "true")
         self.setting("HOME", str(home))
         self.setting("SENSOR_INTERVAL_SECONDS", "1")
         self.setting("INBOX_SETTLE_SECONDS", "0")
