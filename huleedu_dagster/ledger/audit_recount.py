@@ -21,6 +21,7 @@ from huleedu_dagster.ledger.tables import actions, outbox
 
 _FAILED = EssayValidationFailedV1.event_type
 _CHECKED = SpellCheckCompletedV1.event_type
+_FROM_EVENTS = ("accepted", "rejected", "words", "misspellings", "completed", "released_again")
 
 
 def recount(connection: sa.Connection, days: Days) -> dict[str, int]:
@@ -28,14 +29,11 @@ def recount(connection: sa.Connection, days: Days) -> dict[str, int]:
 
     What is counted by actions is left out for days on which there was no journal yet.
     """
-    found = Counter(dict.fromkeys(_NAMES, 0))
+    found = Counter(dict.fromkeys(_FROM_EVENTS, 0))
     for batch_id in _batches(connection, days):
-        found.update(_essays(_outcomes(connection, batch_id, days), days))
+        found.update(_essays(_outcomes(connection, batch_id), days))
         found.update(_releases(connection, batch_id, days))
     return {**found, **_actions(connection, days)}
-
-
-_NAMES = ("accepted", "rejected", "words", "misspellings", "completed", "released_again")
 
 
 def _batches(connection: sa.Connection, days: Days) -> list[str]:
@@ -43,7 +41,7 @@ def _batches(connection: sa.Connection, days: Days) -> list[str]:
     return sorted(connection.execute(query).scalars())
 
 
-def _outcomes(connection: sa.Connection, batch_id: str, days: Days) -> Iterator[sa.Row[Any]]:
+def _outcomes(connection: sa.Connection, batch_id: str) -> Iterator[sa.Row[Any]]:
     data = outbox.c.envelope["data"]
     query = (
         sa.select(

@@ -1,7 +1,7 @@
 """No page has a barrier that axe-core finds: in both schemes, wide and narrow, in every state."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
 
@@ -32,20 +32,21 @@ def barriers(page: Page, name: str) -> list[str]:
 
 def barriers_of_site(tab: Tab, pages: Mapping[str, str]) -> list[str]:
     """The same of pages of the intake that are opened one after the other."""
-    found = []
-    for name, path in pages.items():
-        tab.page.goto(path)
-        found += barriers(tab.page, name)
-        if tab.overflow() > 0:
-            found.append(f"{name}: wider than its window by {tab.overflow()} pixels")
-    return found
+    return barriers_of_each(tab, pages, tab.page.goto)
 
 
 def barriers_of_reports(tab: Tab, pages: Mapping[str, str]) -> list[str]:
     """The same of pages that are files."""
+    return barriers_of_each(tab, pages, tab.page.set_content)
+
+
+def barriers_of_each(
+    tab: Tab, pages: Mapping[str, str], show: Callable[[str], object]
+) -> list[str]:
+    """The same of pages that are shown one after the other, and what is too wide in them."""
     found = []
-    for name, html in pages.items():
-        tab.page.set_content(html)
+    for name, it in pages.items():
+        show(it)
         found += barriers(tab.page, name)
         if tab.overflow() > 0:
             found.append(f"{name}: wider than its window by {tab.overflow()} pixels")

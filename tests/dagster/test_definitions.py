@@ -55,13 +55,18 @@ def test_every_check_says_what_to_do_when_it_fails(world: World) -> None:
         assert "**When it fails**" in text, key
 
 
+def with_an_s3_server(monkeypatch: pytest.MonkeyPatch, *, access_key: str, secret_key: str) -> None:
+    """Set the installation up for an S3 server that nobody asks."""
+    monkeypatch.setenv("HULEEDU_S3_ENDPOINT", "s3.example")
+    monkeypatch.setenv("HULEEDU_S3_BUCKET", "essays")
+    monkeypatch.setenv("HULEEDU_S3_ACCESS_KEY", access_key)
+    monkeypatch.setenv("HULEEDU_S3_SECRET_KEY", secret_key)
+
+
 def test_every_job_sensor_schedule_and_resource_is_described(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HULEEDU_S3_ENDPOINT", "s3.example")
-    monkeypatch.setenv("HULEEDU_S3_BUCKET", "essays")
-    monkeypatch.setenv("HULEEDU_S3_ACCESS_KEY", "key")
-    monkeypatch.setenv("HULEEDU_S3_SECRET_KEY", "secret")
+    with_an_s3_server(monkeypatch, access_key="key", secret_key="secret")
     monkeypatch.setenv("HULEEDU_INBOX_BUCKET", "inbox")
     repository = world_defs.defs().get_repository_def()
     jobs = [it for it in repository.get_all_jobs() if not it.name.startswith("__")]
@@ -191,10 +196,7 @@ def test_a_password_is_in_no_configuration_that_dagster_shows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HULEEDU_LEDGER_URL", "postgresql://huleedu:hunter2@db.example/ledger")
-    monkeypatch.setenv("HULEEDU_S3_ENDPOINT", "s3.example")
-    monkeypatch.setenv("HULEEDU_S3_BUCKET", "essays")
-    monkeypatch.setenv("HULEEDU_S3_ACCESS_KEY", "hunter2-access")
-    monkeypatch.setenv("HULEEDU_S3_SECRET_KEY", "hunter2-secret")
+    with_an_s3_server(monkeypatch, access_key="hunter2-access", secret_key="hunter2-secret")
     resources = build_resources(Settings(home=tmp_path))
     assert "hunter2" not in str({name: it.model_dump() for name, it in resources.items()})
 
