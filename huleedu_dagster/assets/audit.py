@@ -9,10 +9,12 @@ from dagster import (
     AssetCheckResult,
     AssetChecksDefinition,
     AssetExecutionContext,
+    Backoff,
     DataVersion,
     FreshnessPolicy,
     MaterializeResult,
     MetadataValue,
+    RetryPolicy,
     TableColumn,
     TableColumnConstraints,
     TableRecord,
@@ -45,6 +47,10 @@ FRESHNESS = FreshnessPolicy.cron(
     deadline_cron="0 1 * * *", lower_bound_delta=timedelta(hours=1), timezone="UTC"
 )
 """The schedule asks at 00:15 for the day that ended; at 01:00 its report is there."""
+
+RETRIES = RetryPolicy(max_retries=3, delay=20, backoff=Backoff.EXPONENTIAL)
+"""After 20, 60 and 140 seconds. The schedule asks once for a day: a database or a store that is
+away for a moment in the night would leave that day without its report."""
 
 _DESCRIPTION = """What happened on a day: files, outcomes, times, batches, and who did what.
 
@@ -79,6 +85,7 @@ CODE_COLUMNS = TableSchema(
     kinds={"json", "html", "pandas"},
     code_version=_VERSION,
     freshness_policy=FRESHNESS,
+    retry_policy=RETRIES,
 )
 def audit_report(
     context: AssetExecutionContext, ledger: LedgerResource, blobs: BlobStoreResource

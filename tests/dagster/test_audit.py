@@ -96,6 +96,36 @@ def test_a_backfill_of_days_long_past_has_the_numbers_of_each_day(world: World, 
     assert versions(world) == before
 
 
+class HastyTime:
+    """Stands in for Dagster's `time`: it moves by what is slept, and nothing waits."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+
+    def time(self) -> float:
+        """Seconds since it was made."""
+        return float(sum(self.slept))
+
+    def sleep(self, seconds: float) -> None:
+        """Come back at once."""
+        self.slept.append(seconds)
+
+
+def test_a_night_whose_store_fails_for_a_while_has_its_report(
+    world: World, week: Week, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hasty = HastyTime()
+    monkeypatch.setattr("dagster._core.execution.plan.active.time", hasty)
+    day = busiest(week)
+    world.blobs.fail("put", "audit_report", 3)
+
+    audit(world, day)
+
+    assert hasty.slept == [20, 60, 140]
+    assert set(verdicts(world, day).values()) == {"SUCCEEDED"}
+    assert world.materialization_count(AUDIT, day.isoformat()) == 1
+
+
 def test_the_numbers_of_a_day_are_metadata_that_dagster_plots(world: World, week: Week) -> None:
     day = busiest(week)
     audit(world, day)
