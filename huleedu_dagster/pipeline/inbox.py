@@ -59,8 +59,21 @@ class Inbox:
         # To the end each time: no other sweep would begin where this one stopped.
         allowance = Allowance(limit, look_seconds=inf)
         intake = self.intake.by(self.intake.ledger.acting(INBOX))
-        found, _ = Sweeper(place, intake, self.settings, self.max_bytes).sweep(allowance)
+        if not self.folder.exists():
+            # Of a share that is not mounted, too.
+            self._keep_open(place.mark)
+            return Sweep()
+        try:
+            found, _ = Sweeper(place, intake, self.settings, self.max_bytes).sweep(allowance)
+        except OSError:
+            self._keep_open(place.mark)
+            raise
         return found
+
+    def _keep_open(self, mark: str) -> None:
+        # Batches that nobody can see are not quiet, and what waits for them would be late.
+        with self.intake.ledger.write() as tx:
+            tx.inbox.keep_open(mark)
 
 
 def misnamed(folder: Path) -> list[str]:
@@ -116,8 +129,6 @@ class _Folder:
     closed_looks: int | None = None
 
     def names(self) -> Names:
-        if not self.folder.exists():
-            return Names()
         batches = [
             it.name
             for it in self.folder.iterdir()
@@ -128,12 +139,12 @@ class _Folder:
     def look(self, batch_id: str) -> Listing:
         folder = self.folder / batch_id
         marker = folder / COMPLETE_FILE
-        # Before the others: what comes with it during the look is not left out.
-        complete = _signature(marker) if marker.exists() else None
         try:
+            # Before the others: what comes with it during the look is not left out.
+            complete = _signature(marker) if marker.exists() else None
             paths = list(walk(folder))
         except OSError:
-            # Without its cause, which holds names of folders.
+            # It may not be entered, or listed. Without its cause, which holds names of folders.
             raise UnreadableFileError("a folder of the inbox cannot be listed") from None
         files = [_File(it, it.relative_to(folder).as_posix(), self.settled_before) for it in paths]
         return Listing(files, complete)

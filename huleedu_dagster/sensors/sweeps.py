@@ -35,6 +35,17 @@ def log_sweep(inbox: str, sweep: Sweep) -> None:
         _LOG.info("nothing is left behind", extra={**keys, "status": "done"})
 
 
+def log_trouble(inbox: str, error: OSError) -> None:
+    """Log that an inbox could not be swept to the end.
+
+    Args:
+        inbox: Which inbox it is.
+        error: Why.
+    """
+    keys = {"phase": "inbox", "inbox": inbox, "status": "failed"}
+    _LOG.error("the inbox cannot be swept", extra=keys, exc_info=error)
+
+
 def told(sweep: Sweep) -> str:
     """What was found in a sentence, for the page of the tick."""
     return (

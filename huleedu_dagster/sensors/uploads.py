@@ -37,7 +37,7 @@ from huleedu_dagster.resources.ledger import LedgerResource
 from huleedu_dagster.resources.telling import store_errors_told
 from huleedu_dagster.sensors.asking import new_batches, unfinished_runs
 from huleedu_dagster.sensors.lines import log_request
-from huleedu_dagster.sensors.sweeps import log_sweep
+from huleedu_dagster.sensors.sweeps import log_sweep, log_trouble
 from huleedu_dagster.sensors.tags import (
     BATCH_TAG,
     Priority,
@@ -57,8 +57,9 @@ What is pending, the ledger says; so a tick after a crash asks for the same agai
 run key. It also tells of the settings of batches (`batch_registration`).
 
 **A tick is skipped** when nothing is due, or when runs that wait or are under way have all that is;
-its reason says how many. **While it is stopped**, files of the inbox stay where they are, and what
-is handed in elsewhere is kept and waits.
+its reason says how many. **It fails** when the inbox cannot be listed or its files cannot be kept,
+once there is nothing else to ask for. **While it is stopped**, files of the inbox stay where they
+are, and what is handed in elsewhere is kept and waits.
 """
 
 
@@ -84,11 +85,7 @@ def build_upload_sensor(settings: Settings, pipeline_version: str) -> SensorDefi
     ) -> SensorResult:
         """Takes in the inbox, then asks for one run for each batch with pending essays."""
         found = ledger.open()
-        with store_errors_told():
-            sweep = _inbox(settings, found, blobs.open()).sweep(
-                datetime.now(UTC), settings.inbox_tick_files
-            )
-        log_sweep("inbox", sweep)
+        sweep, trouble = _sweep(settings, found, blobs)
         # Before the ledger is asked: a run that ends in between leaves nothing pending behind.
         busy = _cells_in_work(context.instance)
         with found.read() as tx:
@@ -104,6 +101,10 @@ def build_upload_sensor(settings: Settings, pipeline_version: str) -> SensorDefi
         batch_ids = {it.batch_id for it in waves} | {str(it.partition) for it in events}
         requests = [_run_request(wave, order, _correlation(wave, idle)) for wave in waves]
         partitions = _partitions(context.instance, batch_ids, new_slots)
+        if trouble is not None and not (requests or events):
+            # With anything else to do the tick does it: one folder must not stop every class.
+            with store_errors_told():
+                raise trouble
         # Last: a tick that fails asks for nothing.
         _log(waves, idle)
         return SensorResult(
@@ -114,6 +115,21 @@ def build_upload_sensor(settings: Settings, pipeline_version: str) -> SensorDefi
         )
 
     return upload_sensor
+
+
+def _sweep(
+    settings: Settings, ledger: Ledger, blobs: BlobStoreResource
+) -> tuple[Sweep, OSError | None]:
+    """What was found in the inbox, and why no more was."""
+    with store_errors_told():
+        inbox = _inbox(settings, ledger, blobs.open())
+    try:
+        sweep = inbox.sweep(datetime.now(UTC), settings.inbox_tick_files)
+    except OSError as error:
+        log_trouble("inbox", error)
+        return Sweep(), error
+    log_sweep("inbox", sweep)
+    return sweep, None
 
 
 def _inbox(settings: Settings, ledger: Ledger, blobs: BlobStore) -> Inbox:

@@ -13,12 +13,14 @@ from dagster._daemon.sensor import MIN_INTERVAL_LOOP_TIME
 
 from huleedu_dagster.domain.completeness import BatchStatus, ClosedBy
 from huleedu_dagster.domain.registration import BatchSettings
+from huleedu_dagster.orchestration.in_process import TickFailedError
 from huleedu_dagster.pipeline.lifecycle import change_settings, close, dead_letters
 from huleedu_dagster.pipeline.results import release, write_manifest
 from huleedu_dagster.reports.batch import write_batch_report
 from huleedu_dagster.settings import Settings
 from tests.dagster.test_acceptance import essays
 from tests.support import world_defs
+from tests.support.boundary import refuse_listing
 from tests.support.evaluating import evaluate
 from tests.support.world import GOOD, World
 
@@ -230,6 +232,21 @@ def test_settings_are_reported_to_dagster_once_and_again_when_they_change(
     assert latest.asset_materialization is not None
     version = BatchSettings(max_words=500).data_version
     assert (latest.asset_materialization.tags or {})["dagster/data_version"] == version
+
+
+def test_an_inbox_that_cannot_be_listed_stops_no_class(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.settings.inbox_folder.mkdir(exist_ok=True)
+    world.register("b1", expected=1)
+    world.hand_in("b1", essays(1))
+    refuse_listing(monkeypatch, world.settings.inbox_folder.name)
+
+    assert len(evaluate(world, "upload_sensor")) == 1
+    world.tick()
+    with pytest.raises(TickFailedError):
+        world.tick()
+    assert world.view("b1").status is BatchStatus.READY
 
 
 def test_a_folder_in_the_inbox_becomes_a_batch_that_closes_when_it_is_quiet(

@@ -22,6 +22,19 @@ def refuse_listing(monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
     monkeypatch.setattr(os, "listdir", refusing(os.listdir))
 
 
+def refuse_entering(monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
+    """Make a folder whose path ends with `ending` one that may not be entered, nor listed."""
+    refuse_listing(monkeypatch, ending)
+    stat = Path.stat
+
+    def refuse(path: Path, **how: Any) -> os.stat_result:
+        if str(path.parent).endswith(ending):
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **how)
+
+    monkeypatch.setattr(Path, "stat", refuse)
+
+
 def refuse_reading(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Make every reading of a whole file of this name fail."""
     read = Path.read_bytes

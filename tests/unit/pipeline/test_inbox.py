@@ -13,7 +13,7 @@ from huleedu_dagster.domain.registration import BatchSettings
 from huleedu_dagster.pipeline.inbox import Inbox, Sweep, misnamed
 from huleedu_dagster.pipeline.inbox_turns import Allowance
 from huleedu_dagster.pipeline.sources import walk
-from tests.support.boundary import refuse_listing, refuse_reading
+from tests.support.boundary import refuse_entering, refuse_listing, refuse_reading
 from tests.support.ledger import all_rows, events
 from tests.support.workshop import GOOD, Workshop
 from tests.unit.pipeline.archives import broken_member, zipped
@@ -286,6 +286,39 @@ def test_a_batch_whose_folder_cannot_be_listed_is_not_quiet(
     with monkeypatch.context() as patch:
         refuse_listing(patch, "class-a")
         assert post.sweep() == Sweep(unreadable=1)
+    assert post.shop.facts().batch.last_received_at == post.shop.clock.now
+
+
+def test_a_batch_whose_folder_may_not_be_entered_keeps_no_other_out(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for batch_id in ("class-a", "class-b", "class-c"):
+        post.drop(f"{batch_id}/a.txt", batch_id.encode())
+    with monkeypatch.context() as patch:
+        refuse_entering(patch, "class-b")
+        assert post.sweep() == Sweep(taken=2, unreadable=1)
+    assert post.sweep() == Sweep(taken=1)
+
+
+def test_while_the_inbox_cannot_be_listed_no_batch_of_it_is_quiet(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post.drop("class-a/a.txt")
+    post.sweep()
+    post.shop.clock.advance(60)
+    with monkeypatch.context() as patch:
+        refuse_listing(patch, "inbox")
+        with pytest.raises(OSError, match="denied"):
+            post.sweep()
+    assert post.shop.facts().batch.last_received_at == post.shop.clock.now
+
+
+def test_while_the_inbox_is_away_no_batch_of_it_is_quiet(post: Post) -> None:
+    post.drop("class-a/a.txt")
+    post.sweep()
+    post.shop.clock.advance(60)
+    post.folder.rename(post.folder.with_name("not mounted"))
+    assert post.sweep() == Sweep()
     assert post.shop.facts().batch.last_received_at == post.shop.clock.now
 
 
