@@ -191,7 +191,8 @@ def seconds_to_wait(retry_after: str | None, now: float) -> float | None:
         return float(text[:9])
     try:
         at = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
+        # Numbers that no calendar has, too: another server's header must not end the relay.
         return None
     if at.tzinfo is None:
         at = at.replace(tzinfo=UTC)

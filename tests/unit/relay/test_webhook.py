@@ -189,6 +189,9 @@ def test_the_name_tells_the_host_and_no_path_and_tells_hooks_apart() -> None:
         ("", None),
         (None, None),
         ("9" * 400, 999_999_999),
+        ("Tue, 14 Nov 2023 22:14:20 +99999999999999", None),
+        ("Tue, 14 Nov 99999999999999 22:14:20 GMT", None),
+        ("Tue, 14 Nov 2023 99999999999:14:20 GMT", None),
     ],
 )
 def test_retry_after_is_seconds_or_a_date(header: str | None, seconds: float | None) -> None:
