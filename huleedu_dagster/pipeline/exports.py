@@ -16,6 +16,8 @@ _LONGEST_NAME = 80
 def export_batch(ledger: Ledger, blobs: BlobStore, batch_id: str, folder: Path) -> list[Path]:
     """Write the corrected texts and the latest report of a batch; what is the same is left alone.
 
+    Corrected texts that were written before and are none of the batch any more are removed.
+
     Args:
         ledger: Where the results are found.
         blobs: Where they are stored.
@@ -50,6 +52,9 @@ def export_batch(ledger: Ledger, blobs: BlobStore, batch_id: str, folder: Path) 
             contents[folder / "corrected" / name] = _read(blobs, record.details["corrected_blob"])
     for path, data in contents.items():
         _write(path, data)
+    for path in (folder / "corrected").glob("e[0-9][0-9][0-9]-*.txt"):
+        if path not in contents:
+            path.unlink()
     return list(contents)
 
 
