@@ -4,9 +4,12 @@ Nothing is read before its size is known, and an archive that breaks a limit is 
 is: it is kept, and rejected with a code that its sender sees.
 """
 
+import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -16,6 +19,14 @@ from huleedu_dagster.domain.ids import InvalidIdError, essay_path, is_ignored_pa
 MAX_ZIP_MEMBERS = 2_000
 MAX_ZIP_BYTES = 1_000_000_000
 MAX_ZIP_RATIO = 200
+_DIRECTORY_BYTES_PER_MEMBER = 1_024
+_END = b"PK\x05\x06"
+_END_BYTES = 22
+_LONGEST_COMMENT = 65_535
+_LOCATOR = b"PK\x06\x07"
+_LOCATOR_BYTES = 20
+_LONG_END = b"PK\x06\x06"
+_LONG_END_BYTES = 56
 _BOUNDED_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED_FLAG = 0x1
 _PIECE_BYTES = 256 * 1024
@@ -116,6 +127,8 @@ def archive_members(
     if isinstance(file, Path) and not is_archive(file.name):
         return None
     try:
+        if not _has_small_directory(file):
+            return None
         with zipfile.ZipFile(file) as archive:
             members = [it for it in archive.infolist() if not it.is_dir()]
             if not _within_limits(members, max_bytes):
@@ -134,6 +147,28 @@ def archive_members(
         return None
     except OSError as error:
         raise UnreadableFileError("an archive cannot be read") from error
+
+
+def _has_small_directory(file: Path | IO[bytes]) -> bool:
+    """Whether a directory is there and short, asked before an object is made for each entry."""
+    with file.open("rb") if isinstance(file, Path) else nullcontext(file) as stream:
+        size = stream.seek(0, os.SEEK_END)
+        reach = _LONG_END_BYTES + _LOCATOR_BYTES + _END_BYTES + _LONGEST_COMMENT
+        stream.seek(max(0, size - reach))
+        tail = stream.read(reach)
+    end = tail.rfind(_END)
+    if end < 0 or len(tail) < end + _END_BYTES:
+        return False
+    counts: list[tuple[int, ...]] = [struct.unpack_from("<HI", tail, end + 10)]
+    locator = end - _LOCATOR_BYTES
+    long_end = locator - _LONG_END_BYTES
+    # The library follows the longer record whenever there is one, whatever the short one says.
+    if tail[max(0, locator) : end].startswith(_LOCATOR):
+        if long_end < 0 or not tail.startswith(_LONG_END, long_end):
+            return False
+        counts.append(struct.unpack_from("<QQ", tail, long_end + 32))
+    most = (MAX_ZIP_MEMBERS, MAX_ZIP_MEMBERS * _DIRECTORY_BYTES_PER_MEMBER)
+    return all(members <= most[0] and length <= most[1] for members, length in counts)
 
 
 def _within_limits(members: list[zipfile.ZipInfo], max_bytes: int) -> bool:

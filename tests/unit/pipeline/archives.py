@@ -1,6 +1,7 @@
 """Zip archives for tests, sound and damaged."""
 
 import io
+import struct
 import zipfile
 from collections.abc import Mapping
 
@@ -38,3 +39,25 @@ def broken_member(members: Mapping[str, bytes], name: str, *, harm: str = "bytes
     else:
         damaged[start] ^= 0xFF
     return bytes(damaged)
+
+
+def empty_members(count: int, lie: str = "none") -> bytes:
+    """An archive of many empty members.
+
+    Args:
+        count: How many; at most 65,534.
+        lie: What its end says of them: `none` (the truth), `count` (that there is one) or
+            `short record` (that there is one, with the truth in a zip64 record before it).
+    """
+    data = zipped({f"{number:05}.txt": b"" for number in range(count)})
+    body, end = data[:-22], data[-22:]
+    size, start = struct.unpack_from("<II", end, 12)
+    if lie == "none":
+        return data
+    if lie == "count":
+        return body + end[:8] + struct.pack("<HH", 1, 1) + end[12:]
+    long_end = struct.pack(
+        "<4sQHHIIQQQQ", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, size, start
+    )
+    locator = struct.pack("<4sIQI", b"PK\x06\x07", 0, len(body), 1)
+    return body + long_end + locator + end[:8] + struct.pack("<HHI", 1, 1, 46) + end[16:]

@@ -14,7 +14,7 @@ from huleedu_dagster.pipeline.sources import (
     archive_members,
     sources_of,
 )
-from tests.unit.pipeline.archives import broken_member, zipped
+from tests.unit.pipeline.archives import broken_member, empty_members, zipped
 
 LIMIT = 10_000
 
@@ -77,6 +77,24 @@ def test_an_archive_with_too_many_files_is_handed_in_as_it_is(
     three = {f"{number}.txt": b"x" for number in range(3)}
     assert len(content(members(archive(tmp_path, zipped(three))))) == 3
     assert members(archive(tmp_path, zipped({**three, "4.txt": b"x"}))) is None
+
+
+@pytest.mark.parametrize("lie", ["none", "count", "short record"])
+def test_a_huge_directory_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lie: str
+) -> None:
+    path = archive(tmp_path, empty_members(50_000, lie))
+    assert len(zipfile.ZipFile(path).infolist()) == 50_000
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("the whole directory was read")
+
+    monkeypatch.setattr("zipfile.ZipFile.__init__", refuse)
+    assert members(path) is None
+
+
+def test_an_archive_with_long_records_is_one_all_the_same(tmp_path: Path) -> None:
+    assert len(content(members(archive(tmp_path, empty_members(2, "short record"))))) == 2
 
 
 def test_an_archive_with_a_file_that_is_too_large_is_handed_in_as_it_is(tmp_path: Path) -> None:
