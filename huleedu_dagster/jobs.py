@@ -19,7 +19,8 @@ ESSAY_JOB = "process_essays"
 CLOSING_JOB = "finalise_batch"
 ESSAY_CHECK_JOB = "check_essays"
 AUDIT_JOB = "audit_day"
-
+_BEHIND_ALL = "-2"
+"""Below every priority that sensors give: midnight in UTC is a school day's morning elsewhere."""
 
 _ESSAYS = """Takes the pending essays of a batch through all four stages.
 
@@ -76,6 +77,6 @@ def build_jobs() -> list["UnresolvedAssetJobDefinition"]:
             selection=AssetSelection.checks(*essay_check_keys()),
             description=_CHECKS,
             metadata=OWNED,
-            tags=OF_ESSAYS,
+            tags={**OF_ESSAYS, "dagster/priority": _BEHIND_ALL},
         ),
     ]

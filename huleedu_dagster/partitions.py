@@ -1,6 +1,6 @@
 """How the assets are partitioned: by batch, by batch and essay slot, by day."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date
 
 from dagster import (
@@ -26,14 +26,19 @@ def day_tag(day: date) -> dict[str, str]:
     return {"dagster/partition": day.isoformat()}
 
 
-def range_tags(batch_id: str, first: str, last: str) -> dict[str, str]:
-    """The tags of a run over a range of a batch's cells, both ends included.
+def range_tags(batch_id: str, slots: Sequence[str], order: Sequence[str]) -> dict[str, str]:
+    """The tags of a run over the range that holds some cells of a batch, and those between them.
 
     Args:
         batch_id: The batch.
-        first: Its first slot, in the order in which Dagster got to know the slots.
-        last: Its last one.
+        slots: The slots, at least one.
+        order: All slots that Dagster knows, in the order in which it got to know them, which need
+            not be theirs: somebody may have added one on its pages.
+
+    Raises:
+        ValueError: Dagster does not know one of the slots.
     """
+    first, last = min(slots, key=order.index), max(slots, key=order.index)
     return {
         "dagster/asset_partition_range_start": str(cell_key(batch_id, first)),
         "dagster/asset_partition_range_end": str(cell_key(batch_id, last)),

@@ -13,7 +13,7 @@ from dagster import (
 
 from huleedu_dagster.assets.groups import OF_DAYS, OF_ESSAYS, OWNED
 from huleedu_dagster.jobs import AUDIT_JOB, ESSAY_CHECK_JOB
-from huleedu_dagster.partitions import cell_key
+from huleedu_dagster.partitions import BATCH_DIMENSION, ESSAY_DIMENSION, range_tags
 from huleedu_dagster.resources.ledger import LedgerResource
 
 _AUDIT = """Reports on the day that ended, every night at 00:15 UTC.
@@ -23,8 +23,10 @@ Materialize the other days of `audit_report`: a report can be made of any day, a
 """
 _CHECKS = """Checks the essays of every batch in which anything happened on the day that ended.
 
-Every night at 00:30 UTC, with one run for each batch. **When nights were missed**, the latest one
-is made up for by itself; for others, launch the job `check_essays` for the cells of their batches.
+Every night at 00:30 UTC, with one run for each batch, behind all other runs in the queue. **When
+nights were missed**, the latest one is made up for by itself; for others, launch the job
+`check_essays` for the cells of their batches. **A run that fails**, since a store was away, is not
+repeated: launch it again from its page.
 """
 
 
@@ -63,15 +65,16 @@ def build_schedules() -> list[ScheduleDefinition]:
         day = (context.scheduled_execution_time - timedelta(days=1)).date()
         with ledger.open().read() as tx:
             touched = tx.audit.batches_touched(day)
-            cells = {it: [essay.slot for essay in tx.essays.of_batch(it)] for it in touched}
-        for batch_id, slots in cells.items():
-            if slots:
+            slots = {it: [essay.slot for essay in tx.essays.of_batch(it)] for it in touched}
+        shown = set(context.instance.get_dynamic_partitions(BATCH_DIMENSION))
+        order = list(context.instance.get_dynamic_partitions(ESSAY_DIMENSION))
+        for batch_id in touched:
+            # What no run came to yet has nothing that can be checked, and no cell in Dagster.
+            known = [it for it in slots[batch_id] if it in order] if batch_id in shown else []
+            if known:
                 yield RunRequest(
                     run_key=f"{day.isoformat()}:{batch_id}",
-                    tags={
-                        "dagster/asset_partition_range_start": str(cell_key(batch_id, slots[0])),
-                        "dagster/asset_partition_range_end": str(cell_key(batch_id, slots[-1])),
-                    },
+                    tags=range_tags(batch_id, known, order),
                 )
 
     return [daily_audit, daily_essay_checks]

@@ -143,12 +143,13 @@ def _work_here(
 def _run_checks(daemon: "InProcessDaemon", view: BatchView) -> None:
     """Check every essay of a batch, and audit today."""
     from huleedu_dagster.jobs import AUDIT_JOB, ESSAY_CHECK_JOB
-    from huleedu_dagster.partitions import day_tag, range_tags
+    from huleedu_dagster.partitions import ESSAY_DIMENSION, day_tag, range_tags
 
     slots = [it.essay_id for it in view.essays if it.essay_id is not None]
     due = {AUDIT_JOB: day_tag(datetime.now(UTC).date())}
     if slots:
-        due[ESSAY_CHECK_JOB] = range_tags(view.batch_id, slots[0], slots[-1])
+        order = list(daemon.instance.get_dynamic_partitions(ESSAY_DIMENSION))
+        due[ESSAY_CHECK_JOB] = range_tags(view.batch_id, slots, order)
     for job, tags in due.items():
         if not daemon.launch(job, tags):
             raise StuckError(f"the job {job} failed; see {_LOG} in the home folder")

@@ -175,15 +175,13 @@ def _correlation(wave: Wave, essays: Iterable[Essay]) -> str:
 
 
 def _run_request(wave: Wave, order: Sequence[str], correlation_id: str) -> RunRequest:
-    # The range is one of Dagster's order, which is that in which the keys were added.
-    first, last = min(wave.slots, key=order.index), max(wave.slots, key=order.index)
     priority = Priority.AWAITED if wave.awaited else Priority.AGAIN
     return RunRequest(
         run_key=wave.run_key,
         run_config=essay_run_config(wave.slots),
         tags={
             **run_tags(wave.batch_id, RunKind.ESSAYS, priority, correlation_id),
-            **range_tags(wave.batch_id, first, last),
+            **range_tags(wave.batch_id, wave.slots, order),
         },
     )
 

@@ -12,8 +12,10 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import (
 )
 
 from huleedu_dagster.domain.completeness import BatchStatus
+from huleedu_dagster.jobs import ESSAY_CHECK_JOB
 from huleedu_dagster.orchestration.home import IN_PROCESS_CONFIG
 from huleedu_dagster.orchestration.in_process import InProcessDaemon
+from huleedu_dagster.partitions import ESSAY_DIMENSION, range_tags
 from huleedu_dagster.pipeline.reprocessing import reprocess
 from tests.dagster.test_acceptance import essays
 from tests.support.evaluating import evaluate
@@ -39,6 +41,12 @@ class Queue:
     def tick(self) -> None:
         """Tick every sensor; what they ask for waits."""
         self._daemon.tick()
+
+    def check(self, batch: str, *slots: str) -> None:
+        """Ask for the checks of a batch's essays, as the schedule does; they wait."""
+        order = list(self._instance.get_dynamic_partitions(ESSAY_DIMENSION))
+        tags = {"huleedu/kind": "checks", "huleedu/batch": batch}
+        self._daemon.launch(ESSAY_CHECK_JOB, tags | range_tags(batch, slots, order))
 
     def waiting(self) -> set[tuple[str, str]]:
         """Kind and batch of each run that waits."""
@@ -94,6 +102,23 @@ def test_classes_without_results_go_before_those_that_are_worked_over_again(worl
         queue.tick()
         assert queue.waiting() == {("essays", "old"), ("essays", "older"), ("essays", "new")}
         assert queue.next() == ("essays", "new")
+
+
+def test_the_checks_of_the_night_keep_no_class_waiting(world: World) -> None:
+    hand_in(world, "a", "b")
+    world.settle()
+    with queue_of(world) as queue:
+        queue.check("a", "e001")
+        reprocess(world.ledger, "b")
+        queue.tick()
+        assert queue.next() == ("essays", "b")
+        queue.tick()
+        hand_in(world, "new")
+        queue.tick()
+        while (left := queue.next()) != ("checks", "a"):
+            queue.tick()
+            assert left[1] in {"b", "new"}
+        assert world.view("new").status is BatchStatus.READY
 
 
 def test_thousands_to_be_worked_over_again_leave_room_for_a_new_class(world: World) -> None:

@@ -25,6 +25,7 @@ from tests.support.canaries import canary, in_files, in_processes, seen_in
 pytestmark = pytest.mark.slow
 
 BATCH = "class-9e"
+CELLS = ("e001", "e002")
 SETTINGS = {
     "HULEEDU_LOG_LEVEL": "debug",
     "HULEEDU_MAX_ATTEMPTS": "1",
@@ -274,7 +275,7 @@ def _damage_the_ledger(found: Installation) -> None:
     with found.client() as client:
         for page in (f"/v1/batches/{BATCH}", f"/batches/{BATCH}"):
             assert client.get(page).is_error
-    assert found.launch(ESSAY_JOB, range_tags(BATCH, "e001", "e002")) == "FAILURE"
+    assert found.launch(ESSAY_JOB, range_tags(BATCH, CELLS, CELLS)) == "FAILURE"
     with found.sql() as ledger:
         ledger.execute("UPDATE batches SET settings = ?", (stored,))
         ledger.execute("ALTER TABLE uploads RENAME TO gone")
