@@ -24,13 +24,19 @@ from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
 
 from huleedu_dagster.orchestration.celery_app import app_args
 from huleedu_dagster.orchestration.celery_signs import BrokerAwayError, Doing, Signs, as_broker_away
-from huleedu_dagster.orchestration.launching import QUEUE, check_broker
+from huleedu_dagster.orchestration.launching import (
+    QUEUE,
+    START_TIMEOUT_SECONDS,
+    check_broker,
+)
 from huleedu_dagster.settings import Settings
 
 if TYPE_CHECKING:
     from dagster._config import UserConfigSchema
 
 SILENT_SECONDS = 5
+RESUMED_AT_TAG = "huleedu/resumed_at"
+"""When a run was given away once more, in seconds since 1970 by the daemon's clock."""
 _ASK_AGAIN_SECONDS = 1.0
 _RESUMED = "-resumed-"
 _KILL, _INTERRUPT = "SIGKILL", "SIGTERM"
@@ -103,7 +109,14 @@ class CrashSafeCeleryRunLauncher(CeleryRunLauncher):
             # It may only have been out of reach; two processes at one run would be waste.
             self._signal(run, _KILL)
         task_id = f"{run.run_id}{_RESUMED}{context.resume_attempt_number}"
-        self._hand_over(run, TASK_RESUME_JOB_NAME, options, task_id)
+        former = _task_id(run)
+        self._instance.add_run_tags(run.run_id, {RESUMED_AT_TAG: f"{time.time():.0f}"})
+        try:
+            self._hand_over(run, TASK_RESUME_JOB_NAME, options, task_id)
+        except BrokerAwayError:
+            # No worker will ever speak of the new task; of the former it is known what became.
+            self._instance.add_run_tags(run.run_id, {DAGSTER_CELERY_TASK_ID_TAG: former})
+            raise
 
     def terminate(self, run_id: str) -> bool:
         """Interrupt the process of a run; a run that nobody executes is canceled at once.
@@ -130,7 +143,8 @@ class CrashSafeCeleryRunLauncher(CeleryRunLauncher):
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
         """Whether the process of a started run is there.
 
-        A run that was resumed and that no worker has begun yet counts as running: it waits.
+        A run that was resumed and that no worker has begun yet counts as running: it waits, as
+        long as another may wait to be begun.
 
         Raises:
             BrokerAwayError: The broker does not answer. Dagster shows it as an error of the daemon
@@ -138,7 +152,7 @@ class CrashSafeCeleryRunLauncher(CeleryRunLauncher):
         """
         task_id = _task_id(run)
         sign = self._signs.last(task_id)
-        if sign is None and _RESUMED in task_id:
+        if sign is None and _RESUMED in task_id and not _waits_too_long(run):
             return CheckRunHealthResult(WorkerStatus.RUNNING, "waits for a worker")
         if sign is not None and sign.doing is Doing.ENDED:
             return CheckRunHealthResult(
@@ -210,6 +224,12 @@ def _arguments(
         instance_ref=None,
         set_exit_code_on_failure=True,
     )
+
+
+def _waits_too_long(run: DagsterRun) -> bool:
+    # Who resumed it may have died before it was sent.
+    since = run.tags.get(RESUMED_AT_TAG)
+    return since is not None and time.time() - float(since) > START_TIMEOUT_SECONDS
 
 
 def _task_id(run: DagsterRun) -> str:

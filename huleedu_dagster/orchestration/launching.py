@@ -11,7 +11,8 @@ from huleedu_dagster.settings import Settings
 QUEUE = "dagster"
 MAX_RUNTIME_SECONDS = 3600
 """The longest that a run may take before it is ended, in seconds."""
-_START_TIMEOUT_SECONDS = 900
+START_TIMEOUT_SECONDS = 900
+"""How long a run may wait for a worker, in seconds."""
 _LAUNCH_RETRY_SECONDS = 10
 _LAUNCH_RETRIES = 100_000
 _MODULE = "huleedu_dagster.orchestration.celery_launcher"
@@ -39,7 +40,7 @@ def launcher_config(settings: Settings) -> dict[str, Any]:
             # A run whose worker died goes on in another; after that it fails and is asked for anew.
             "max_resume_run_attempts": 1,
             # With fewer workers than `HULEEDU_MAX_RUNS`, a run waits in the broker as "starting".
-            "start_timeout_seconds": _START_TIMEOUT_SECONDS,
+            "start_timeout_seconds": START_TIMEOUT_SECONDS,
             "max_runtime_seconds": MAX_RUNTIME_SECONDS,
             "free_slots_after_run_end_seconds": 60,
         },

@@ -5,6 +5,7 @@ import inspect
 import json
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,12 +22,15 @@ from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
 from redis import Redis
 
 from huleedu_dagster.orchestration.celery_app import worker_app
-from huleedu_dagster.orchestration.celery_launcher import CrashSafeCeleryRunLauncher
+from huleedu_dagster.orchestration.celery_launcher import (
+    RESUMED_AT_TAG,
+    CrashSafeCeleryRunLauncher,
+)
 from huleedu_dagster.orchestration.celery_signs import BrokerAwayError, Doing, Signs
 from tests.support.valkey import valkey
 from tests.support.valkey_server import Valkey
 
-_SILENT_SECONDS = 1
+_SILENT_SECONDS = 2
 _ORIGIN = JobPythonOrigin(
     "job", RepositoryPythonOrigin(sys.executable, ModuleCodePointer("some.module", "defs"))
 )
@@ -125,6 +129,35 @@ def test_a_resumed_run_that_no_worker_has_begun_waits(launching: Launching) -> N
     assert launching.health(run) is WorkerStatus.RUNNING
     launching.signs.give("run-resumed-1", Doing.ENDED)
     assert launching.health(run) is WorkerStatus.FAILED
+
+
+def test_a_resumed_run_that_no_worker_ever_begins_has_failed(launching: Launching) -> None:
+    run = launching.run(_STARTED, "run-resumed-1")
+    for waited, health in ((890, WorkerStatus.RUNNING), (910, WorkerStatus.FAILED)):
+        tags = {RESUMED_AT_TAG: str(time.time() - waited)}
+        launching.instance.add_run_tags(run.run_id, tags)
+        assert launching.health(launching.now(run)) is health
+    launching.signs.give("run-resumed-1", Doing.WORKING)
+    assert launching.health(launching.now(run)) is WorkerStatus.RUNNING
+
+
+def test_a_run_that_the_broker_does_not_take_once_more_is_not_taken_for_waiting(
+    launching: Launching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = launching.run(_STARTED)
+    context = ResumeRunContext(run, workspace=None, resume_attempt_number=1)
+    with monkeypatch.context() as patch:
+        # Away as soon as the process that fell silent was told to end.
+        patch.setattr(launching.launcher, "_signal", lambda *_: launching.broker.kill())
+        with pytest.raises(BrokerAwayError):
+            launching.launcher.resume_run(context)
+    launching.broker.start()
+    assert launching.handed_over() == []
+    assert launching.health(launching.now(run)) is WorkerStatus.FAILED
+
+    launching.launcher.resume_run(context)
+    assert launching.health(launching.now(run)) is WorkerStatus.RUNNING
+    assert len(launching.handed_over()) == 1
 
 
 def test_a_broker_that_is_away_is_an_error_and_no_verdict_on_a_run(launching: Launching) -> None:
