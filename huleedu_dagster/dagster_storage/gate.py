@@ -16,9 +16,17 @@ class Gate:
 
     Args:
         connections: Connections of the pool, at least 2.
+
+    Raises:
+        ValueError: There are fewer: every thread would wait for ever.
     """
 
     def __init__(self, connections: int) -> None:
+        if connections < 2:
+            raise ValueError(
+                f"Dagster's storage needs 2 connections of a process, not {connections}; "
+                "look at `connections` in dagster.yaml, or HULEEDU_DAGSTER_CONNECTIONS"
+            )
         self._first = connections - 1
         self.begin_again()
         begin_again_in_children(self)
