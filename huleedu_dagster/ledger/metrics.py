@@ -1,7 +1,8 @@
 """What metrics are told from: sums kept beside the facts, and how things stand.
 
 Sums are changed in the transaction that records the fact, last of all: they can neither miss a fact
-nor count one twice, and a look at them costs the same however much there is.
+nor count one twice, and a look at them costs the same however much there is. How things stand is
+counted in indexes; what that costs is in docs/adr/0030.
 """
 
 from collections import Counter, defaultdict
@@ -132,7 +133,7 @@ _Key = tuple[Metric, str, int]
 
 
 class MetricRows(Rows):
-    """The table of sums, and questions that a small index answers."""
+    """The table of sums, and questions that indexes answer."""
 
     def __init__(self, connection: sa.Connection, now: datetime) -> None:
         super().__init__(connection, now)
@@ -206,7 +207,11 @@ class MetricRows(Rows):
         return [MetricSum(**{**row, "metric": Metric(row["metric"])}) for row in rows]
 
     def standing(self) -> Standing:
-        """How things stand now; no question looks at all rows of a table."""
+        """How things stand now.
+
+        No table is read as a whole. Three indexes that grow are: those of the states of essays and
+        of dead letters, which hold nothing else, and that of the batches that their time closed.
+        """
         oldest = (
             sa.select(sa.func.min(uploads.c.received_at))
             .join(essays, essays.c.upload_id == uploads.c.upload_id)

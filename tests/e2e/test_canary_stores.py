@@ -1,5 +1,8 @@
 """Passwords of Postgres and S3, and what the stores hold, in no log and nowhere in Dagster."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,7 +19,7 @@ from tests.support.seaweed import client_of, new_bucket
 pytestmark = pytest.mark.slow
 
 BATCH = "class-9e"
-KINDS = ("text", "file", "word", "stored", "ledgerpassword", "dagsterpassword", "missing")
+KINDS = ("text", "file", "word", "stored", "ledgerpassword", "dagsterpassword")
 SECRETS = {it: canary(it) for it in KINDS}
 
 
@@ -39,8 +42,22 @@ class Stores:
         }
         self.site = Site(folder / "home", folder, settings)
 
+    def register(self) -> None:
+        """Register a class with a list of words that are right."""
+        words = self.site.home.parent / "words.txt"
+        words.write_text(canary("word"))
+        command = [sys.executable, "-m", "huleedu_dagster.cli.app", "register", BATCH]
+        asked = ["--expected", "1", "--word-list", str(words), "--home", str(self.site.home)]
+        subprocess.run(
+            [*command, *asked],
+            env={**os.environ, **self.site.settings},
+            stdout=subprocess.DEVNULL,
+            check=True,
+            timeout=60,
+        )
+
     def hand_in(self) -> None:
-        """Put a class into the inbox."""
+        """Put its essay into the inbox."""
         inbox = self.site.home / "inbox" / BATCH
         inbox.mkdir(parents=True)
         text = f"This essay is about {canary('text')} and the ships that sail on the sea."
@@ -48,7 +65,7 @@ class Stores:
         (inbox / ".complete").touch()
 
     def damage(self) -> None:
-        """Let settings be unreadable, and an id be one that the database refuses."""
+        """Let settings be unreadable until a tick has failed."""
         engine = sa.create_engine(self.ledger, poolclass=sa.pool.NullPool)
         broken = f'{{"word_list": "{canary("stored")}"}}'
         with engine.begin() as connection:
@@ -88,8 +105,9 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
         ledger, dagster = (stack.enter_context(postgres_database(migrated=False)) for _ in range(2))
         found = Stores(folder, ledger, dagster, new_bucket(folder))
         stack.callback(found.site.close)
-        found.hand_in()
         found.site.serve()
+        found.register()
+        found.hand_in()
         found.site.wait_until_ready(BATCH)
         found.damage()
         yield found
@@ -97,7 +115,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
 
 def test_secrets_are_in_the_stores_and_not_in_dagsters_database(stores: Stores) -> None:
     kept = {it for _, it in in_database(stores.ledger, stores.secrets)}
-    assert {"file"} <= kept
+    assert {"file", "word"} <= kept
     assert seen_in(stores.raw_bytes(), stores.secrets) == {"text"}
     assert in_database(stores.dagster, stores.secrets) == set()
 

@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,9 +14,11 @@ from huleedu_dagster.domain.access import Scope
 from huleedu_dagster.intake.metrics import METRICS_PATH
 from huleedu_dagster.orchestration.probes import WATCHED_DAEMONS
 from huleedu_dagster.pipeline import lifecycle
+from huleedu_dagster.relay.port import DeliveryError, Envelope
+from huleedu_dagster.relay.relaying import Relaying
 from tests.intake.served import Served
 from tests.intake.test_metrics import Samples, beat, samples_of
-from tests.support.alerting import RULES, Scrape, evaluate, firing, rules
+from tests.support.alerting import RULES, Scrape, evaluate, ever_firing, firing, rules
 
 _UP = ("up", (("job", "huleedu-intake"),))
 _REFUSED = (401, 500, 503)
@@ -113,6 +116,23 @@ def dead_letter(site: Site) -> None:
     site.shop.fail_until_dead()
 
 
+class Refusing:
+    """A receiver of events that refuses each of them for good."""
+
+    name = "webhook"
+    batch_size = 10
+
+    def deliver(self, _envelopes: Sequence[Envelope]) -> None:
+        """See `Relay.deliver`."""
+        raise DeliveryError("status 400", retryable=False)
+
+
+def undelivered(site: Site) -> None:
+    """Events that a relay could not deliver and went past."""
+    carried = Relaying(site.shop.ledger, Refusing(), stop=threading.Event()).run(once=True)
+    assert carried.dead
+
+
 def timed_out(site: Site) -> None:
     """A class whose second essay never comes."""
     site.shop.register(expected=2, timeout=30)
@@ -189,6 +209,7 @@ def ledger_gone(site: Site) -> None:
 
 FAULTS: list[tuple[Callable[[Site], None], str]] = [
     (dead_letter, "HuleEduDeadLetters"),
+    (undelivered, "HuleEduDeadLetters"),
     (timed_out, "HuleEduBatchTimeouts"),
     (stuck, "HuleEduStuckEssays"),
     (not_closed, "HuleEduBatchesNotClosed"),
@@ -209,10 +230,10 @@ def test_a_fault_makes_its_alert_fire_and_no_other(
     site: Site, fault: Callable[[Site], None], alert: str
 ) -> None:
     site.scrape(_HEALTHY_STEPS)
-    assert firing(site.scrapes) == set()
+    assert ever_firing(site.scrapes) == set()
     fault(site)
     site.scrape(_FAULTY_STEPS)
-    assert firing(site.scrapes) == {alert}
+    assert firing(site.scrapes) == ever_firing(site.scrapes) == {alert}
 
 
 @pytest.mark.parametrize(
@@ -242,7 +263,7 @@ def test_when_the_intake_is_gone_nothing_else_is_known(site: Site) -> None:
 def test_without_a_fault_nothing_fires(site: Site) -> None:
     nothing(site)
     site.scrape(_HEALTHY_STEPS + _FAULTY_STEPS)
-    assert firing(site.scrapes) == set()
+    assert ever_firing(site.scrapes) == set()
 
 
 @pytest.mark.parametrize(
@@ -263,7 +284,8 @@ def test_what_follows_from_a_fault_is_what_its_alert_lists(
     site.shop.register("another", expected=2, timeout=30)
     site.scrape(_FAULTY_STEPS)
     (rule,) = [it for it in rules() if it.name == alert]
-    assert firing(site.scrapes) == {alert, *rule.consequences}
+    expected = {alert, *rule.consequences}
+    assert firing(site.scrapes) == ever_firing(site.scrapes) == expected
 
 
 def test_every_alert_has_a_fault_that_it_was_seen_to_fire_for() -> None:

@@ -21,6 +21,7 @@ from huleedu_dagster.domain.outcomes import Code
 from huleedu_dagster.intake.metrics import METRICS_PATH
 from huleedu_dagster.ledger.ledger import Ledger
 from huleedu_dagster.orchestration.probes import WATCHED_DAEMONS
+from huleedu_dagster.pipeline import lifecycle
 from tests.intake.forms import GOOD, hand_in, register
 from tests.intake.served import EVERY_SCOPE, Served, serving
 
@@ -111,6 +112,53 @@ def test_what_the_ledger_knows_is_told_whichever_process_did_it(
     assert value(found, "huleedu_stage_duration_seconds_count", stage="spellcheck_result") == 2
     assert value(found, "huleedu_oldest_unprocessed_seconds") == 0
     assert value(found, "dlq_messages_total") == 0
+
+
+def test_dead_letters_are_told_as_long_as_they_are_open_and_their_number_for_good(
+    served: Served, scraper: httpx.Client
+) -> None:
+    shop, names = served.shop, ("dlq_messages_total", "huleedu_dead_letters_open")
+    shop.register(expected=1)
+    shop.receive("a.txt")
+    shop.fail_until_dead()
+    found = scrape(scraper)
+    assert [value(found, it) for it in names] == [1, 1]
+    (letter,) = lifecycle.dead_letters(shop.ledger)
+    lifecycle.replay(shop.ledger, letter.dead_letter_id)
+    found = scrape(scraper)
+    assert [value(found, it) for it in names] == [1, 0]
+
+
+def test_events_that_no_relay_delivered_are_told_until_they_are_sent_again(
+    served: Served, scraper: httpx.Client
+) -> None:
+    def told() -> float:
+        return value(scrape(scraper), "huleedu_relay_dead_letters_open")
+
+    with served.shop.ledger.write() as tx:
+        for seq in (1, 2):
+            tx.relays.add_dead_letter("webhook", seq, event_id="e", reason="r", attempts=8)
+    assert told() == 2
+    with served.shop.ledger.write() as tx:
+        (first, _) = tx.relays.open_letters()
+        tx.relays.resolve(first.letter_id)
+    assert told() == 1
+
+
+def test_a_batch_past_its_time_is_told_as_open_and_then_as_closed(
+    served: Served, scraper: httpx.Client
+) -> None:
+    def told() -> list[float]:
+        found, name = scrape(scraper), "huleedu_incomplete_batches_past_deadline"
+        return [value(found, name, state=it) for it in ("open", "closed")]
+
+    served.shop.register(expected=2, timeout=30)
+    served.shop.receive("a.txt")
+    assert told() == [0, 0]
+    served.shop.clock.advance(60)
+    assert told() == [1, 0]
+    lifecycle.close_what_is_due(served.shop.ledger, quiet_seconds=30)
+    assert told() == [0, 1]
 
 
 def test_sums_survive_a_restart_of_the_intake(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ told it the end of. An increase is not extrapolated to its whole range: whether 
 same either way, and nothing else may be asked of it.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,18 +13,13 @@ from typing import Any
 
 import yaml
 
+from tests.support.promql import Token, Tokens, UnknownExpressionError, tokens
+
 Labels = frozenset[tuple[str, str]]
 Vector = dict[Labels, float]
 RULES = Path(__file__).parents[2] / "deploy" / "monitoring" / "rules.yml"
 
-_TOKEN = re.compile(
-    r"\s*(?:(?P<number>[0-9.]+)(?![a-z0-9])|(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*)"
-    r"|(?P<labels>\{[^}]*\})|\[(?P<range>[0-9]+[smh])\]|(?P<sign>[()+/]|[<>]=?|[!=]=))"
-)
-_LABEL = re.compile(r'(\w+)="([^"]*)"')
-_GROUPED = re.compile(r"\b(?:by|without)\s*\([^)]*\)")
-_WORDS = {"or"}
-_UNITS = {"s": 1, "m": 60, "h": 3_600}
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _COMPARE = {
     ">": lambda a, b: a > b,
     "<": lambda a, b: a < b,
@@ -35,10 +29,6 @@ _COMPARE = {
     "!=": lambda a, b: a != b,
 }
 _RECKON = {"+": lambda a, b: a + b, "/": lambda a, b: a / b}
-
-
-class UnknownExpressionError(ValueError):
-    """An expression that is not understood, or names a metric that nobody tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +81,15 @@ def firing(scrapes: Sequence[Scrape]) -> set[str]:
     return {it.name for it in rules() if it.fires(scrapes)}
 
 
+def ever_firing(scrapes: Sequence[Scrape]) -> set[str]:
+    """Names of the alerts that fire at any of these scrapes."""
+    ends = range(1, len(scrapes) + 1)
+    return {name for end in ends for name in firing(scrapes[:end])}
+
+
 def seconds_of(duration: str) -> int:
     """A duration in seconds."""
     return int(duration[:-1]) * _UNITS[duration[-1]]
-
-
-def metric_names(expression: str) -> set[str]:
-    """Names of all metrics that an expression asks for."""
-    bare = re.sub(r'"[^"]*"|\{[^}]*\}|\[[^\]]*\]', " ", _GROUPED.sub(" ", expression))
-    names = re.findall(r"[a-zA-Z_:][a-zA-Z0-9_:]*(?!\s*\()\b", bare)
-    functions = set(re.findall(r"([a-z_]+)\s*\(", bare))
-    return {it for it in names if it not in functions | _WORDS}
 
 
 def evaluate(expression: str, scrapes: Sequence[Scrape]) -> Vector:
@@ -110,52 +98,40 @@ def evaluate(expression: str, scrapes: Sequence[Scrape]) -> Vector:
     Raises:
         UnknownExpressionError: It is not understood, or names what nobody ever told.
     """
-    parser = _Parser(_tokens(expression), scrapes)
+    parser = _Parser(tokens(expression), scrapes)
     found = parser.whole()
     if parser.rest:
         raise UnknownExpressionError(expression)
     return found
 
 
-def _tokens(expression: str) -> list[tuple[str, str]]:
-    tokens, place = [], 0
-    text = expression.strip()
-    while place < len(text):
-        match = _TOKEN.match(text, place)
-        if match is None:
-            raise UnknownExpressionError(expression)
-        tokens.append((str(match.lastgroup), match[str(match.lastgroup)]))
-        place = match.end()
-    return tokens
-
-
-class _Parser:
-    def __init__(self, tokens: list[tuple[str, str]], scrapes: Sequence[Scrape]) -> None:
-        self.rest = tokens
+class _Parser(Tokens):
+    def __init__(self, rest: list[Token], scrapes: Sequence[Scrape]) -> None:
+        super().__init__(rest)
         self._scrapes = scrapes
         self._has_grown = False
 
     def whole(self) -> Vector:
         found = self._comparison()
-        while self._next() == "or":
-            self._take("name")
+        while self.next() == "or":
+            self.take("name")
             found = {**self._comparison(), **found}
         return found
 
     def _comparison(self) -> Vector:
         self._has_grown = False
         left = self._reckoned()
-        if self._next() not in _COMPARE:
+        if self.next() not in _COMPARE:
             return left
-        sign, limit = self._take("sign"), float(self._take("number"))
+        sign, limit = self.take("sign"), float(self.take("number"))
         if self._has_grown and (sign, limit) != (">", 0):
             raise UnknownExpressionError("of an increase it is known only whether there was one")
         return {labels: it for labels, it in left.items() if _COMPARE[sign](it, limit)}
 
     def _reckoned(self) -> Vector:
         left = self._term()
-        while self._next() in _RECKON:
-            reckon: Any = _RECKON[self._take("sign")]
+        while self.next() in _RECKON:
+            reckon: Any = _RECKON[self.take("sign")]
             right = self._term()
             left = {
                 labels: reckon(left[labels], right[labels]) for labels in left if labels in right
@@ -163,35 +139,35 @@ class _Parser:
         return left
 
     def _term(self) -> Vector:
-        name = self._take("name")
+        name = self.take("name")
         if name == "max":
             return self._greatest()
         if name == "increase":
-            self._expect("(")
-            name, wanted = self._take("name"), self._labels()
-            since = self._scrapes[-1].at - seconds_of(self._take("range"))
-            self._expect(")")
+            self.expect("(")
+            name, wanted = self.take("name"), self.labels()
+            since = self._scrapes[-1].at - seconds_of(self.take("range"))
+            self.expect(")")
             self._has_grown = True
             return self._increase(name, wanted, since)
         if name == "absent":
-            self._expect("(")
-            name, wanted = self._take("name"), self._labels()
-            self._expect(")")
+            self.expect("(")
+            name, wanted = self.take("name"), self.labels()
+            self.expect(")")
             return {} if self._at(self._scrapes[-1], name, wanted) else {wanted: 1.0}
-        return self._at(self._scrapes[-1], name, self._labels())
+        return self._at(self._scrapes[-1], name, self.labels())
 
     def _greatest(self) -> Vector:
-        if self._take("name") != "without":
+        if self.take("name") != "without":
             raise UnknownExpressionError("max is known with `without` alone")
-        self._expect("(")
-        left_out = {self._take("name")}
-        self._expect(")")
-        self._expect("(")
+        self.expect("(")
+        left_out = {self.take("name")}
+        self.expect(")")
+        self.expect("(")
         found: Vector = {}
         for labels, value in self._reckoned().items():
             kept = frozenset(it for it in labels if it[0] not in left_out)
             found[kept] = max(found.get(kept, value), value)
-        self._expect(")")
+        self.expect(")")
         return found
 
     def _increase(self, name: str, wanted: Labels, since: float) -> Vector:
@@ -217,23 +193,3 @@ class _Parser:
             for (told, labels), value in scrape.samples.items()
             if told == name and wanted <= frozenset(labels)
         }
-
-    def _labels(self) -> Labels:
-        if not self.rest or self.rest[0][0] != "labels":
-            return frozenset()
-        text = self._take("labels")[1:-1]
-        if _LABEL.sub("", text).strip(" ,"):
-            raise UnknownExpressionError(text)
-        return frozenset(_LABEL.findall(text))
-
-    def _next(self) -> str:
-        return self.rest[0][1] if self.rest else ""
-
-    def _take(self, kind: str) -> str:
-        if not self.rest or self.rest[0][0] != kind:
-            raise UnknownExpressionError(f"no {kind} where one is needed")
-        return self.rest.pop(0)[1]
-
-    def _expect(self, sign: str) -> None:
-        if self._take("sign") != sign:
-            raise UnknownExpressionError(f"no {sign}")

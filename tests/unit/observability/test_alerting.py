@@ -7,12 +7,13 @@ import pytest
 from tests.support.alerting import (
     Rule,
     Scrape,
-    UnknownExpressionError,
     evaluate,
-    metric_names,
+    ever_firing,
+    firing,
     rules,
     seconds_of,
 )
+from tests.support.promql import UnknownExpressionError, read
 
 
 def scrapes(name: str, *values: float | None, step: float = 60, **labels: str) -> list[Scrape]:
@@ -77,6 +78,18 @@ def test_a_rule_fires_when_it_held_all_the_time(values: list[float], fires: bool
     assert rule.fires(scrapes("a", *values)) is fires
 
 
+def test_an_alert_that_fires_in_between_is_seen() -> None:
+    up = ("up", "huleedu_dagster_database_up", "huleedu_disk_free_bytes", "huleedu_disk_size_bytes")
+    well = {name: float(name in up) for rule in rules() for name in read(rule.expression).metrics}
+    job = (("job", "huleedu-intake"),)
+    found = [
+        Scrape(60 * minute, {(name, job): it for name, it in told.items()})
+        for minute, told in enumerate([well, {**well, "huleedu_dead_letters_open": 1.0}, well])
+    ]
+    assert firing(found) == set()
+    assert ever_firing(found) == {"HuleEduDeadLetters"}
+
+
 @pytest.mark.parametrize(
     "expression",
     [
@@ -96,14 +109,8 @@ def test_of_series_that_differ_in_a_label_the_greatest_counts_once() -> None:
     assert found == {frozenset({("k", "v")}): 3.0}
 
 
-def test_the_metrics_of_an_expression_are_found() -> None:
-    found = metric_names('sum by (le) (rate(a_bucket{stage="x"}[5m])) / b_total > 1')
-    assert found == {"a_bucket", "b_total"}
-    assert metric_names("max without (instance) (a + b) > 0 or absent(c)") == {"a", "b", "c"}
-
-
 def test_durations_are_read() -> None:
-    assert [seconds_of(it) for it in ("90s", "5m", "1h")] == [90, 300, 3_600]
+    assert [seconds_of(it) for it in ("90s", "5m", "1h", "1d")] == [90, 300, 3_600, 86_400]
 
 
 def test_every_rule_says_what_it_is_and_what_to_do() -> None:

@@ -1,4 +1,4 @@
-"""What is delivered for monitoring: every metric that it names is one that is told."""
+"""What is delivered for monitoring: it can be read, and every metric that it names is told."""
 
 import json
 import re
@@ -12,8 +12,9 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from huleedu_dagster.observability.metrics import InstallationCollector, Metrics, Stopwatch
-from tests.support.alerting import metric_names, rules
+from tests.support.alerting import rules
 from tests.support.ledger import new_ledger
+from tests.support.promql import read
 
 ROOT = Path(__file__).parents[3]
 MONITORING = ROOT / "deploy" / "monitoring"
@@ -52,23 +53,22 @@ def targets() -> list[tuple[str, str]]:
 
 
 def test_every_metric_of_the_dashboard_is_told(told: dict[str, set[str]]) -> None:
-    asked = {name for expression, _ in targets() for name in metric_names(expression)}
+    asked = {name for expression, _ in targets() for name in read(expression).metrics}
     assert len(asked) > 12
     assert asked - told.keys() == set()
 
 
 def test_every_metric_of_the_rules_is_told(told: dict[str, set[str]]) -> None:
-    asked = {name for rule in rules() for name in metric_names(rule.expression)}
+    asked = {name for rule in rules() for name in read(rule.expression).metrics}
     assert asked - told.keys() == _OF_PROMETHEUS
 
 
 def test_every_label_of_the_dashboard_is_one_of_its_metrics(told: dict[str, set[str]]) -> None:
     for expression, legend in targets():
-        (name, *_) = sorted(metric_names(expression))
-        grouped = re.findall(r"\bby \(([^)]*)\)", expression)
-        labels = {it.strip() for group in grouped for it in group.split(",")}
-        labels |= set(re.findall(r"\{\{(\w+)\}\}", legend))
-        assert labels <= told[name] | _OF_TARGETS, expression
+        query = read(expression)
+        labels = query.labels | set(re.findall(r"\{\{(\w+)\}\}", legend))
+        for name in query.metrics:
+            assert labels <= told[name] | _OF_TARGETS, expression
 
 
 def test_what_every_intake_tells_alike_is_not_added_up(told: dict[str, set[str]]) -> None:
@@ -76,7 +76,7 @@ def test_what_every_intake_tells_alike_is_not_added_up(told: dict[str, set[str]]
     alike = {it for it in told.keys() - of_one_process if not it.startswith("huleedu_disk")}
     assert {"huleedu_uploads_total", "huleedu_queue_latency_seconds_bucket"} <= alike
     for expression, _ in targets():
-        if metric_names(expression) & alike:
+        if read(expression).metrics & alike:
             assert re.search(r"\bmax (by|without) \(", expression), expression
             assert "sum" not in expression
 
