@@ -71,7 +71,7 @@ def _work(given: Mapping[str, float]) -> list[Row]:
             "of a day / `hours_per_day` × `peak`",
         ),
         (
-            "Cores for runs (`HULEEDU_MAX_RUNS`)",
+            "Cores for runs in the busiest hour",
             _count(math.ceil(cores)),
             "of a second × CPU / `utilisation`",
         ),
@@ -130,7 +130,8 @@ def _database(given: Mapping[str, float]) -> list[Row]:
 
 
 def _processes(given: Mapping[str, float]) -> list[Row]:
-    runs = math.ceil(_peak_per_second(given) * _essay_cpu(given) / given["utilisation"])
+    # As many as may be at work at the same time, whether they are needed or not.
+    runs = given["max_runs"]
     parts = given["intakes"] + given["web_servers"] + 2
     each = given["ledger_connections"] + given["dagster_connections"]
     memory = (
@@ -144,17 +145,17 @@ def _processes(given: Mapping[str, float]) -> list[Row]:
         (
             "Connections to Postgres, at most",
             _count((parts + runs) * each),
-            "all processes × (`ledger_connections` + `dagster_connections`)",
+            "all processes, `max_runs` among them × (`ledger_connections` + `dagster_connections`)",
         ),
         (
             "Memory of all processes",
             f"{memory / 1_000:.1f} GB",
-            "runs × `memory_run` and so on; readers of files come on top",
+            "`max_runs` × `memory_run` and so on; readers of files come on top",
         ),
         (
             "Memory that readers of files may take, at most",
             f"{runs * given['readers'] * given['reader_limit'] / _GIGA:.0f} GB",
-            "runs × `readers` × `reader_limit`",
+            "`max_runs` × `readers` × `reader_limit`",
         ),
     ]
 

@@ -42,6 +42,7 @@ _PIECE_BYTES = 256 * 1024
 _ASK_FIRST_BYTES = 256 * 1024
 _TAKEN = "PreconditionFailed"
 _DAMAGED = "the blob does not have the hash it was stored with"
+# Less than those wait who ask whether the intake is ready.
 _PATIENCE = Patience(times=4, pause=0.2)
 _USED_ONCE = "the writer of a blob is used once, inside its block"
 _Read = TypeVar("_Read")

@@ -51,7 +51,8 @@ class Patience:
 
     Attributes:
         times: How often.
-        pause: What is waited before it, seconds; twice as long each time.
+        pause: What is waited before it, seconds; twice as long each time. Connections are tried
+            again at once before they wait.
     """
 
     times: int

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -149,6 +150,17 @@ def test_a_server_that_stays_busy_is_told(options: S3Options) -> None:
         with pytest.raises(OSError, match=r"the S3 server answers SlowDown \(503\)"):
             list(store.keys("raw_upload_blob"))
         assert between.connections == 3
+
+
+@pytest.mark.slow
+def test_a_server_that_is_away_for_three_seconds_costs_nothing(options: S3Options) -> None:
+    with Between(port_of(options), [busy] * 4) as between:
+        store = S3BlobStore(replace(options, endpoint=f"127.0.0.1:{between.port}"))
+        begun = time.monotonic()
+        store.check()
+        # As docs/storage.md says: at once, then after 0.4, 0.8 and 1.6 s at least.
+        assert time.monotonic() - begun >= 2.7
+        assert between.connections == 5
 
 
 def test_an_answer_that_breaks_off_is_asked_for_again(options: S3Options) -> None:

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 MAIN, SCALE, MINIO = "docker-compose.yml", "compose.scale.yml", "compose.minio.yml"
 MONITORING = "compose.monitoring.yml"
+STORES, WORKER = "compose.stores.yml", "compose.worker.yml"
 SECRETS = {
     "POSTGRES_PASSWORD": "administrator-secret",
     "HULEEDU_DATABASE_PASSWORD": "database-secret",
@@ -26,6 +27,8 @@ OF_MONITORING = {
     "HULEEDU_GRAFANA_PASSWORD": "grafana-secret",
 }
 """What must be given besides, with `MONITORING` alone."""
+OF_STORES = {"HULEEDU_STORES_ADDRESS": "10.20.30.40"}
+"""The same with `STORES`, and with `WORKER` on another machine."""
 _PART = re.compile(r"(\d+)(h|ms|m|s)")
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 

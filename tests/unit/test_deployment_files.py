@@ -26,6 +26,8 @@ from tests.e2e.compose_files import (
     ROOT,
     SCALE,
     SECRETS,
+    STORES,
+    WORKER,
     compose,
     configuration,
 )
@@ -39,10 +41,20 @@ COMPOSITIONS = [
     (MAIN, SCALE, MINIO, MONITORING),
 ]
 WORKFLOW = ROOT / ".github" / "workflows" / "smoke_test.yml"
+CHECKS = WORKFLOW.with_name("checks.yml")
 BROKER = "HULEEDU_BROKER_PASSWORD"
 ONE_SHOT = {"set-up", "s3-keys"}
 PUBLISHED = {"web-server", "web-server-read-only", "intake", "grafana"}
 GIVEN = {**SECRETS, **OF_MONITORING}
+TOLD = (
+    "HULEEDU_LEDGER_URL",
+    "HULEEDU_DAGSTER_DATABASE_URL",
+    "HULEEDU_S3_ENDPOINT",
+    "HULEEDU_S3_SECURE",
+    "HULEEDU_S3_BUCKET",
+    "HULEEDU_INBOX_BUCKET",
+    "HULEEDU_BROKER_URL",
+)
 # What databases keep for their administrator, and for a backup.
 SPARE_CONNECTIONS = 10
 _COPY = re.compile(r"^COPY (?!--from)(.+) \S+$", re.MULTILINE)
@@ -103,6 +115,23 @@ def test_the_example_of_the_environment_names_every_secret_and_gives_none() -> N
     given = dict(re.findall(r"^#?(\w+)=(.*)$", text, re.MULTILINE))
     assert {key: given.get(key) for key in GIVEN} == dict.fromkeys(GIVEN, "")
     assert re.findall(r"^(\w+)=", text, re.MULTILINE) == [it for it in SECRETS if it != BROKER]
+
+
+@pytest.mark.parametrize("files", COMPOSITIONS, ids=" + ".join)
+def test_every_part_is_told_the_same_stores_and_they_listen_there(files: tuple[str, ...]) -> None:
+    found = services(files)
+    told = {name: it.get("environment", {}) for name, it in found.items()}
+    for setting in TOLD:
+        values = {it[setting] for it in told.values() if setting in it}
+        assert len(values) == (setting != "HULEEDU_BROKER_URL" or SCALE in files), setting
+    (endpoint,) = {it["HULEEDU_S3_ENDPOINT"] for it in told.values() if "HULEEDU_S3_ENDPOINT" in it}
+    name, port = endpoint.split(":")
+    assert re.search(rf"[=:]{port}$", "\n".join(found[name]["command"]), re.MULTILINE)
+    # Whoever looks after it asks there, too.
+    check = " ".join((*found[name]["healthcheck"]["test"], *found[name]["environment"].values()))
+    assert f"127.0.0.1:{port}" in check
+    keys = told.get("s3-keys", {"MC_HOST_s3": f"@{endpoint}"})
+    assert keys["MC_HOST_s3"].endswith(f"@{endpoint}")
 
 
 def test_no_container_has_more_rights_than_it_needs() -> None:
@@ -228,7 +257,11 @@ def test_hadolint_has_nothing_to_say() -> None:
     ("schema", "path"),
     [
         ("vendor.github-workflows", WORKFLOW),
-        *(("vendor.compose-spec", ROOT / it) for it in (MAIN, SCALE, MINIO, MONITORING)),
+        ("vendor.github-workflows", CHECKS),
+        *(
+            ("vendor.compose-spec", ROOT / it)
+            for it in (MAIN, SCALE, MINIO, MONITORING, STORES, WORKER)
+        ),
     ],
     ids=lambda it: getattr(it, "name", it),
 )
@@ -239,6 +272,13 @@ def test_files_follow_their_schema(schema: str, path: Path, tmp_path: Path) -> N
     program = (sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema)
     checked = run(*program, plain)
     assert checked.returncode == 0, checked.stdout
+
+
+def test_a_change_is_checked_by_what_it_is_checked_by_here() -> None:
+    (job,) = yaml.safe_load(CHECKS.read_text())["jobs"].values()
+    assert [it["run"] for it in job["steps"] if "run" in it] == [".ci/run"]
+    script = (ROOT / ".ci" / "run").read_text()
+    assert re.findall(r"^make (\S+)", script, re.MULTILINE) == ["lint", "test-all"]
 
 
 def test_the_workflow_makes_the_secrets_and_runs_the_smoke_script() -> None:

@@ -16,6 +16,8 @@ from kubernetes import client  # type: ignore[import-untyped]
 
 from huleedu_dagster.cli.app import build_app
 from huleedu_dagster.dagster_storage.postgres import PooledPostgresStorage
+from huleedu_dagster.intake.hosts import without_port
+from huleedu_dagster.intake.limits import IntakeLimits
 from huleedu_dagster.orchestration.alone import DAEMON
 from huleedu_dagster.orchestration.home import SERVER_CONFIG, DagsterHome
 from huleedu_dagster.orchestration.locations import LOCATION
@@ -54,6 +56,7 @@ _SECRETS = {
     "huleedu-intake": ("HULEEDU_INTAKE_SESSION_KEY",),
     "huleedu-set-up": _KEY,
 }
+_OF_A_POD = {"status.podIP": "10.1.2.3"}
 
 
 def _pods() -> Iterator[dict[str, Any]]:
@@ -143,7 +146,16 @@ def test_no_file_holds_a_secret() -> None:
 
 def _environment(container: dict[str, Any]) -> dict[str, str]:
     """The settings that a container is given, with some value for what is secret."""
-    found_here = {it["name"]: it["value"] for it in container.get("env", [])}
+    found_here: dict[str, str] = {}
+    for it in container.get("env", []):
+        if "value" in it:
+            # As the kubelet does it: what is named has to be before it.
+            told = re.sub(
+                r"\$\((\w+)\)", lambda name: found_here.get(name[1], name[0]), it["value"]
+            )
+            found_here[it["name"]] = told
+        else:
+            found_here[it["name"]] = _OF_A_POD[it["valueFrom"]["fieldRef"]["fieldPath"]]
     for source in container["envFrom"]:
         if "configMapRef" in source:
             found_here |= found("ConfigMap", source["configMapRef"]["name"])["data"]
@@ -165,6 +177,27 @@ def test_every_pod_is_given_settings_that_go_together(monkeypatch: pytest.Monkey
             # Any program of ours reads them first, a health check too.
             assert Settings().max_runs == 8
             assert Settings().dagster_database_url
+
+
+@pytest.mark.parametrize("address", ["10.1.2.3", "fd00::1"])
+def test_each_intake_can_be_scraped_by_the_address_of_its_pod(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(_OF_A_POD, "status.podIP", address)
+    pod = found("Deployment", "huleedu-intake")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    given = Settings(intake_hosts=_environment(container)["HULEEDU_INTAKE_HOSTS"])
+    hosts = IntakeLimits.of(given).hosts
+    (port,) = container["ports"]
+    # What Prometheus finds of a pod is its address with a port.
+    asked = f"[{address}]" if ":" in address else address
+    assert without_port(f"{asked}:{port['containerPort']}") in hosts
+    (rule,) = found("Ingress", "huleedu-intake")["spec"]["rules"]
+    assert rule["host"] in hosts
+    # As docs/metrics.md has Prometheus choose it.
+    labels = found("Deployment", "huleedu-intake")["spec"]["template"]["metadata"]["labels"]
+    chosen = f"regex: {labels['app.kubernetes.io/name']};{port['name']}\n"
+    assert chosen in (FOLDER.parents[1] / "docs" / "metrics.md").read_text(encoding="utf-8")
 
 
 def test_dagsters_pages_link_to_the_address_that_the_ingress_answers_to() -> None:

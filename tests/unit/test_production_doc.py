@@ -1,5 +1,6 @@
 """docs/production.md says what the compose files say, and its commands would be understood."""
 
+import fnmatch
 import re
 import shlex
 from functools import cache
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.compose_files import MAIN, ROOT, SCALE, SECRETS, compose, configuration
+from tests.e2e.compose_files import MAIN, OF_STORES, ROOT, SCALE, SECRETS, compose, configuration
 from tests.unit.test_docs import command_of, table_rows
 
 DOCUMENT = ROOT / "docs" / "production.md"
@@ -16,7 +17,7 @@ _INDENTED = re.compile(r"^    (docker compose (?:.*\\\n)*.*)$", re.MULTILINE)
 _OPTION = re.compile(r"(?:(-\w), )?(--[\w-]+)")
 # Options of compose itself, and of those of its commands that take a value.
 _FILES = "-f"
-_VALUED = {"--entrypoint", "--build-arg", "--output"}
+_VALUED = {"--entrypoint", "--output"}
 _ON_SERVICES = {"build", "exec", "logs", "run", "stop", "up"}
 
 
@@ -24,6 +25,24 @@ def commands() -> list[str]:
     text = DOCUMENT.read_text(encoding="utf-8")
     shown = [it.replace("\\\n", " ") for it in _INDENTED.findall(text)]
     return [*shown, *re.findall(r"`(docker compose [^`]+)`", text)]
+
+
+def test_git_leaves_alone_what_the_documents_have_people_write_into_the_checkout() -> None:
+    pattern = re.compile(r"> ([\w.-]+)$|--from-env-file ([\w.-]+)", re.MULTILINE)
+    named = {".env", "settings.env"}
+    for name in ("production", "metrics", "kubernetes"):
+        text = (DOCUMENT.parent / f"{name}.md").read_text(encoding="utf-8")
+        named |= {it for pair in pattern.findall(text) for it in pair if it}
+    assert named > {"ledger.dump", "blobs.tar", "metrics-token", "databases.env"}
+    ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+    # By name, wherever it is.
+    assert [it for it in named if not any(fnmatch.fnmatchcase(it, one) for one in ignored)] == []
+
+
+def test_a_backup_is_for_nobody_else_to_read_and_what_comes_later_is_for_containers() -> None:
+    blocks = re.findall(r"(?:^    .+\n)+", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
+    (backup,) = (it.split("\n") for it in blocks if "> ledger.dump" in it)
+    assert (backup[0].strip(), backup[-2].strip()) == ("umask 077", "umask 022")
 
 
 @cache
@@ -34,7 +53,7 @@ def options_of(command: str) -> frozenset[str]:
 
 @cache
 def services(files: tuple[str, ...]) -> dict[str, Any]:
-    found: dict[str, Any] = configuration(files)["services"]
+    found: dict[str, Any] = configuration(files, {**SECRETS, **OF_STORES})["services"]
     return found
 
 
