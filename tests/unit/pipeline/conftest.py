@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.workshop import Workshop
+from tests.unit.pipeline.posting import Post
 
 
 @pytest.fixture
@@ -14,3 +15,9 @@ def shop(tmp_path: Path) -> Iterator[Workshop]:
     found = Workshop(tmp_path)
     yield found
     found.ledger.close()
+
+
+@pytest.fixture
+def post(shop: Workshop) -> Post:
+    """An inbox folder."""
+    return Post(shop)

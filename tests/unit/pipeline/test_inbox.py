@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,41 +13,10 @@ from huleedu_dagster.domain.registration import BatchSettings
 from huleedu_dagster.pipeline.inbox import Inbox, Sweep, misnamed
 from huleedu_dagster.pipeline.inbox_turns import Allowance
 from huleedu_dagster.pipeline.sources import walk
-from tests.support.boundary import refuse_entering, refuse_listing, refuse_reading
 from tests.support.ledger import all_rows, events
 from tests.support.workshop import GOOD, Workshop
 from tests.unit.pipeline.archives import broken_member, zipped
-
-
-class Post:
-    """An inbox folder and sweeps over it; files settle in two seconds."""
-
-    def __init__(self, shop: Workshop) -> None:
-        self.shop = shop
-        self.folder = shop.folder / "inbox"
-        self.folder.mkdir()
-        self.inbox = Inbox(self.folder, shop.intake, BatchSettings(), 2.0, max_bytes=10_000)
-
-    def drop(self, name: str, data: bytes = GOOD) -> Path:
-        path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-        return path
-
-    def sweep(self, *, limit: int = 100, seconds: float = 60) -> Sweep:
-        """Look at the inbox as it will be in some seconds."""
-        return self.inbox.sweep(datetime.now(UTC) + timedelta(seconds=seconds), limit)
-
-    def paths(self, batch_id: str = "class-a") -> list[str]:
-        return [it.upload.path for it in self.shop.facts(batch_id).essays]
-
-    def is_closed(self) -> bool:
-        return self.shop.facts().batch.closed_at is not None
-
-
-@pytest.fixture
-def post(shop: Workshop) -> Post:
-    return Post(shop)
+from tests.unit.pipeline.posting import Post
 
 
 def test_without_an_inbox_there_is_nothing_to_do(shop: Workshop) -> None:
@@ -69,8 +38,8 @@ def test_a_folder_is_registered_and_its_settled_files_are_taken_in_by_path(post:
 
 
 def test_files_that_still_change_wait(post: Post) -> None:
-    post.drop("class-a/a.txt")
-    assert post.sweep(seconds=0) == Sweep(waiting=1)
+    path = post.drop("class-a/a.txt")
+    assert post.sweep_at_once(path) == Sweep(waiting=1)
     assert post.paths() == []
     assert post.sweep() == Sweep(taken=1)
 
@@ -78,7 +47,7 @@ def test_files_that_still_change_wait(post: Post) -> None:
 def test_a_copy_that_keeps_its_old_date_is_new_all_the_same(post: Post) -> None:
     path = post.drop("class-a/a.txt")
     os.utime(path, (1_000_000_000, 1_000_000_000))
-    assert post.sweep(seconds=0) == Sweep(waiting=1)
+    assert post.sweep_at_once(path) == Sweep(waiting=1)
 
 
 def test_a_file_dated_in_the_future_is_not_left_waiting_for_ever(post: Post) -> None:
@@ -245,116 +214,6 @@ def test_a_damaged_archive_never_stops_the_other_batches(post: Post, harm: str) 
     assert post.paths("class-b") == ["fine.txt"]
 
 
-def test_a_file_that_cannot_be_read_is_counted_and_stays_and_the_others_are_taken_in(
-    post: Post, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    post.drop("class-a/a.txt")
-    post.drop("class-a/b.txt", b"b")
-    with monkeypatch.context() as patch:
-        refuse_reading(patch, "a.txt")
-        assert post.sweep() == Sweep(taken=1, unreadable=1)
-        assert post.sweep(limit=1) == Sweep(unreadable=1)
-    assert post.sweep() == Sweep(taken=1)
-    assert post.paths() == ["b.txt", "a.txt"]
-
-
-def test_a_batch_is_not_closed_without_a_file_that_cannot_be_read(
-    post: Post, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    post.drop("class-a/a.txt")
-    post.drop("class-a/b.txt", b"b")
-    post.drop("class-a/.complete", b"")
-    with monkeypatch.context() as patch:
-        refuse_reading(patch, "a.txt")
-        assert post.sweep() == Sweep(taken=1, unreadable=1)
-        post.shop.clock.advance(60)
-        assert post.sweep() == Sweep(unreadable=1)
-        assert not post.is_closed()
-        # Nor when it is quiet for long.
-        assert post.shop.facts().batch.last_received_at == post.shop.clock.now
-    assert post.sweep() == Sweep(taken=1)
-    assert post.is_closed()
-    assert post.paths() == ["b.txt", "a.txt"]
-
-
-def test_a_batch_whose_folder_cannot_be_listed_is_not_quiet(
-    post: Post, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    post.drop("class-a/a.txt")
-    post.sweep()
-    post.shop.clock.advance(60)
-    with monkeypatch.context() as patch:
-        refuse_listing(patch, "class-a")
-        assert post.sweep() == Sweep(unreadable=1)
-    assert post.shop.facts().batch.last_received_at == post.shop.clock.now
-
-
-def test_a_batch_whose_folder_may_not_be_entered_keeps_no_other_out(
-    post: Post, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for batch_id in ("class-a", "class-b", "class-c"):
-        post.drop(f"{batch_id}/a.txt", batch_id.encode())
-    with monkeypatch.context() as patch:
-        refuse_entering(patch, "class-b")
-        assert post.sweep() == Sweep(taken=2, unreadable=1)
-    assert post.sweep() == Sweep(taken=1)
-
-
-def test_while_the_inbox_cannot_be_listed_no_batch_of_it_is_quiet(
-    post: Post, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    post.drop("class-a/a.txt")
-    post.sweep()
-    post.shop.clock.advance(60)
-    with monkeypatch.context() as patch:
-        refuse_listing(patch, "inbox")
-        with pytest.raises(OSError, match="denied"):
-            post.sweep()
-    assert post.shop.facts().batch.last_received_at == post.shop.clock.now
-
-
-def test_while_the_inbox_is_away_no_batch_of_it_is_quiet(post: Post) -> None:
-    post.drop("class-a/a.txt")
-    post.sweep()
-    post.shop.clock.advance(60)
-    post.folder.rename(post.folder.with_name("not mounted"))
-    assert post.sweep() == Sweep()
-    assert post.shop.facts().batch.last_received_at == post.shop.clock.now
-
-
-def test_a_file_that_can_never_be_taken_in_does_not_keep_its_batch_open(post: Post) -> None:
-    post.drop("class-a/a.txt")
-    post.drop("class-a/large.txt", b"x" * 10_001)
-    post.drop("class-a/.complete", b"")
-    assert post.sweep() == Sweep(taken=1, unreadable=1)
-    assert post.is_closed()
-
-
-def test_files_that_are_too_large_do_not_keep_the_others_waiting_for_ever(post: Post) -> None:
-    for name in ("a.txt", "b.txt"):
-        post.drop(f"class-a/{name}", b"x" * 10_001)
-    post.drop("class-a/c.txt")
-    for _ in range(3):
-        post.sweep(limit=1)
-    assert post.paths() == ["c.txt"]
-
-
-def test_a_folder_that_cannot_be_listed_is_never_an_empty_one(
-    post: Post, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    post.drop("class-a/a.txt")
-    post.drop("class-a/Ida/b.txt")
-    post.drop("class-a/.complete", b"")
-    post.drop("class-b/c.txt", b"c")
-    with monkeypatch.context() as patch:
-        refuse_listing(patch, "Ida")
-        assert post.sweep() == Sweep(taken=1, unreadable=1)
-    with post.shop.ledger.read() as tx:
-        assert tx.batches.find("class-a") is None, "its .complete file must not close it"
-        assert tx.batches.find("class-b") is not None
-    assert post.sweep() == Sweep(taken=2)
-
-
 def test_a_folder_that_is_still_copied_to_is_not_quiet(post: Post) -> None:
     post.drop("class-a/1.txt", b"1")
     post.drop("class-a/2.txt", b"2")
@@ -407,14 +266,6 @@ def test_a_tick_takes_no_more_than_its_limit_over_all_batches(post: Post) -> Non
     assert post.sweep(limit=3) == Sweep(taken=3, waiting=1)
     assert post.sweep(limit=3) == Sweep(taken=1)
     assert post.sweep(limit=3) == Sweep()
-
-
-def test_a_store_that_fails_leaves_the_file_for_the_next_sweep(post: Post) -> None:
-    post.drop("class-a/a.txt")
-    post.shop.blobs.fail("put", "raw_upload_blob", times=1)
-    with pytest.raises(OSError, match="away"):
-        post.sweep()
-    assert post.sweep() == Sweep(taken=1)
 
 
 def test_a_file_dropped_after_the_batch_was_closed_is_late(post: Post) -> None:

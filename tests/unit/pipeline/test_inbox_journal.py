@@ -12,7 +12,7 @@ from tests.support.dropping import inbox_bucket
 from tests.support.ledger import deeds, facts, suppressed
 from tests.support.workshop import GOOD, Workshop
 from tests.unit.pipeline.archives import broken_member, zipped
-from tests.unit.pipeline.test_inbox import Post
+from tests.unit.pipeline.posting import Post
 from tests.unit.pipeline.test_inbox_bucket import Drop
 
 
