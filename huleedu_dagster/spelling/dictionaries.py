@@ -72,22 +72,30 @@ class Dictionary:
     def counts(self) -> dict[str, int]:
         """Read the words with their counts, in lower case as the library holds them.
 
+        Of an own file the library lowers the text and lets the last of two spellings count: a
+        capital written as an escape stays one, and its word is never found. Of its own files it
+        adds up the counts of words that differ in case only.
+
         Raises:
             OSError: The file cannot be read.
-            DictionaryError: It is no JSON object of words and whole numbers from 0 up.
+            DictionaryError: It is no JSON object of words and whole numbers from 0 up, or not the
+                file any more that `sha256` is of.
         """
         data = self.path.read_bytes()
+        if hashlib.sha256(data).hexdigest() != self.sha256:
+            raise DictionaryError(
+                f"the dictionary {self.path.name} was replaced while it was read; do it again"
+            )
         try:
-            # The library lowers the text of an own file, so that the last of two spellings counts.
             packed = self.path.suffix.lower() == ".gz"
             text = (gzip.decompress(data) if packed else data).decode()
             loaded = json.loads(text.lower() if self.is_own else text)
         except (EOFError, zlib.error, gzip.BadGzipFile, ValueError) as error:
             raise DictionaryError(f"the dictionary {self.path.name} is damaged") from error
-        loaded = json.loads(text)
         if not isinstance(loaded, dict) or not all(map(_is_count, loaded.values())):
             raise DictionaryError(f"{self.path.name} is no JSON object of words and counts")
-        # Counts of words that differ in case only are summed, as the library's `load_json` does.
+        if self.is_own:
+            return loaded
         found: Counter[str] = Counter()
         for word, count in loaded.items():
             found[word.lower()] += count

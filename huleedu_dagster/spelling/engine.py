@@ -15,7 +15,7 @@ from huleedu_dagster.spelling.dictionaries import (
 from huleedu_dagster.spelling.index import Progress, obtain_index
 from huleedu_dagster.spelling.index_file import FOREIGN, PREFIX, IndexFile, Tier
 
-REVISION = 1
+REVISION = 2
 """Raised with every change of the engine's answers."""
 
 _REMEMBERED = 2**15

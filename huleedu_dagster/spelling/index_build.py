@@ -38,7 +38,7 @@ def build_index(dictionary: Dictionary) -> Contents:
     letters = "".join(sorted(set().union(*words)))
     longest = len(words[-1]) if words else 0
     text = _Text(words, letters)
-    searched = np.array([is_searched(word, longest) for word in words], dtype=bool)
+    searched = np.array([_is_found(word, longest) for word in words], dtype=bool)
     ids = np.arange(len(words), dtype=np.uint32)
     arrays = {
         "words": text.bytes.tobytes(),
@@ -51,6 +51,11 @@ def build_index(dictionary: Dictionary) -> Contents:
         arrays |= {f"starts{number}": starts.tobytes(), f"ids{number}": found.tobytes()}
     key = index_key(dictionary.language, dictionary.source, dictionary.sha256)
     return Contents(key, letters, longest, arrays)
+
+
+def _is_found(word: str, longest: int) -> bool:
+    # The library lowers what it tries: a word with a capital, written as an escape, is never found.
+    return word == word.lower() and is_searched(word, longest)
 
 
 class _Text:

@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-FORMAT = 1
+FORMAT = 2
 PREFIX = 8
 WORDS_AT = 4096
 """Where the words' bytes begin: behind the header."""

@@ -8,7 +8,7 @@ from huleedu_dagster.spelling.dictionaries import Dictionary
 if TYPE_CHECKING:
     from spellchecker import SpellChecker
 
-REVISION = 1
+REVISION = 2
 
 
 class ReferenceCandidates:
@@ -60,6 +60,7 @@ def _checker(dictionary: Dictionary) -> "SpellChecker":
 
     if not dictionary.is_own:
         return SpellChecker(language=dictionary.language, distance=2)
-    checker = SpellChecker(language=None, distance=2)
-    checker.word_frequency.load_json(dictionary.counts())
-    return checker
+    # The library reads the file by itself, or it would be measured by our reading of it; ours
+    # refuses what is no dictionary.
+    dictionary.counts()
+    return SpellChecker(language=None, local_dictionary=str(dictionary.path), distance=2)

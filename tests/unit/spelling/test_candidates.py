@@ -159,5 +159,5 @@ def test_the_version_names_engine_library_and_dictionary(folder: Path) -> None:
     dictionary = Dictionary.installed("es")
     about = f"{dictionary.source} dict {dictionary.sha256[:12]}"
     assert about.startswith("pyspellchecker 0.")
-    assert index("es", folder).version == f"index/1 {about}"
-    assert reference("es").version == f"reference/1 {about}"
+    assert index("es", folder).version == f"index/2 {about}"
+    assert reference("es").version == f"reference/2 {about}"

@@ -6,6 +6,7 @@ Few letters make every kind of edit, and words that cross at two edits, likely.
 import json
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from huleedu_dagster.spelling.dictionaries import Dictionary, edits
+from huleedu_dagster.spelling.dictionaries import Dictionary, DictionaryError, edits
 from huleedu_dagster.spelling.engine import IndexCandidates
 from huleedu_dagster.spelling.reference_candidates import ReferenceCandidates
 
@@ -21,8 +22,12 @@ COUNTS = {"abc": 7, "acb": 7, "abcd": 50, "éa": 3, "b'a": 2**40, "a": 1, "bbbbb
 
 
 def sources(folder: Path, counts: Mapping[str, int]) -> tuple[ReferenceCandidates, IndexCandidates]:
+    return read(folder, json.dumps(counts))
+
+
+def read(folder: Path, text: str) -> tuple[ReferenceCandidates, IndexCandidates]:
     path = folder / "words.json"
-    path.write_text(json.dumps(counts), encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
     dictionary = Dictionary.own("xx", path)
     return ReferenceCandidates(dictionary), IndexCandidates.open(dictionary, folder)
 
@@ -140,11 +145,40 @@ def test_other_distances_are_refused(distance: int, tmp_path: Path) -> None:
             source.within("abx", distance)
 
 
-def test_capitals_of_an_own_dictionary_are_lowered(tmp_path: Path) -> None:
-    reference, index = sources(tmp_path, {"Abc": 3, "aBC": 4, "É": 5})
-    for word in ("abc", "é", "éa", "abd"):
+@pytest.mark.parametrize(
+    ("text", "counts"),
+    [
+        # The last of two spellings counts, as the library lowers the text before it reads it.
+        ('{"Abc": 100, "aBC": 3, "É": 5}', {"abc": 3, "é": 5}),
+        ('{"é": 4, "É": 5, "abcd": 1E0, "ABCD": 2}', {"é": 5, "abcd": 2}),
+        # A capital that is an escape is not lowered: its word is never found, but it is the
+        # longest.
+        (r'{"\u00c9a": 5, "abc": 7, "ABBBBBBBBBB\u00c9": 2}', {"éa": 0, "abc": 7}),
+        (r'{"\u00c9": 5, "é": 3, "A\B": 1}', {"é": 3, "a\b": 1}),
+    ],
+)
+def test_capitals_of_an_own_dictionary_are_lowered_as_the_library_does(
+    text: str, counts: dict[str, int], tmp_path: Path
+) -> None:
+    reference, index = read(tmp_path, text)
+    for word in ("abc", "é", "éa", "abd", "abbbbbbbbbbé", "abbbbbbbbbb", "a" * 14, "b" * 16):
         assert_same(reference, index, word)
-    assert (index.count("abc"), index.count("é")) == (7, 5)
+    assert {word: index.count(word) for word in counts} == counts
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    words=st.dictionaries(strings("abAB", 5) | strings("éÉ'İß", 3), st.integers(0, 9)),
+    escaped=st.booleans(),
+    asked=st.lists(strings("abx", 5) | strings("éß'i", 4), max_size=10),
+)
+def test_own_dictionaries_in_any_case_are_read_like_the_library_does(
+    words: dict[str, int], escaped: bool, asked: list[str]
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        pair = read(Path(folder), json.dumps(words, ensure_ascii=escaped))
+        for word in [*asked, *map(str.lower, words)]:
+            assert_same(*pair, word)
 
 
 def test_a_dictionary_without_words_knows_none(tmp_path: Path) -> None:
@@ -153,12 +187,31 @@ def test_a_dictionary_without_words_knows_none(tmp_path: Path) -> None:
         assert_same(reference, index, word)
 
 
-@pytest.mark.parametrize("text", ["[]", '{"a": "b"}', '{"a": -1}', '{"a": 0.5}', "{"])
+@pytest.mark.parametrize(
+    "text",
+    ["[]", '{"a": "b"}', '{"a": -1}', '{"a": 0.5}', '{"a": NULL}', '{"a": True}', "{", "\ufeff{}"],
+)
 def test_what_is_no_dictionary_is_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "words.json"
-    path.write_text(text)
-    with pytest.raises(ValueError):
-        IndexCandidates.open(Dictionary.own("xx", path), tmp_path)
+    path.write_text(text, encoding="utf-8")
+    for source in (ReferenceCandidates, partial(IndexCandidates.open, folder=tmp_path)):
+        with pytest.raises(DictionaryError, match=r"words\.json"):
+            source(Dictionary.own("xx", path))
+
+
+def test_a_dictionary_that_was_replaced_meanwhile_is_not_taken_for_the_old_one(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "words.json"
+    path.write_text('{"house": 5}')
+    old = Dictionary.own("xx", path)
+    path.write_text('{"mouse": 5}')
+    for source in (ReferenceCandidates, partial(IndexCandidates.open, folder=tmp_path)):
+        with pytest.raises(DictionaryError, match=r"words\.json was replaced .* do it again"):
+            source(old)
+    path.write_text('{"house": 5}')
+    index = IndexCandidates.open(Dictionary.own("xx", path), tmp_path)
+    assert (index.known("house"), index.known("mouse")) == (True, False)
 
 
 def test_a_dictionary_may_have_255_letters_and_no_more(tmp_path: Path) -> None:
