@@ -92,11 +92,11 @@ class Lived:
             return differing(tx, days)
 
     def acts(self, content: AuditContent) -> dict[tuple[str, str], int]:
-        # Whoever hands in the last file closes the batch with it; the tally leaves that out.
+        # The week begins with a token.
         return {
             (it.actor, it.action): it.amount
             for it in content.acts
-            if it.action not in ("closed", "token_created")
+            if it.action != Action.TOKEN_CREATED
         }
 
     def tallied_acts(self, tally: Tally) -> dict[tuple[str, str], int]:

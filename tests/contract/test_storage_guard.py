@@ -5,7 +5,8 @@ function that changed is named here; `tests/dagster/test_storage.py` then says w
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any
 
 import dagster
@@ -19,7 +20,9 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
     SqliteEventLogStorage,
     SqliteEventLogStorageWatchdog,
 )
+from dagster._core.storage.runs.base import RunStorage
 from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
+from dagster._core.storage.schedules.base import ScheduleStorage
 from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster_postgres.event_log import PostgresEventLogStorage
@@ -27,6 +30,7 @@ from dagster_postgres.run_storage import PostgresRunStorage
 from dagster_postgres.schedule_storage import PostgresScheduleStorage
 from dagster_postgres.storage import DagsterPostgresStorage
 
+from huleedu_dagster.dagster_storage import postgres, sqlite
 from huleedu_dagster.domain.keys import sha256_hex
 
 RELIED_ON: dict[Callable[..., Any], str] = {
@@ -52,9 +56,12 @@ RELIED_ON: dict[Callable[..., Any], str] = {
     SqliteEventLogStorageWatchdog.on_modified: "c7dc16446530a177",
     SqliteEventLogStorage.wipe: "de02c63676e7d477",
     SqliteEventLogStorage.dispose: "df16dafbfa8427c1",
+    RunStorage.dispose: "cff0c9b09050e236",
+    ScheduleStorage.dispose: "cff0c9b09050e236",
     SqliteRunStorage.connect: "d343abae6e9bea85",
     SqliteScheduleStorage.connect: "d343abae6e9bea85",
     DagsterSqliteStorage.__init__: "bcf5aa27a5dd083f",
+    DagsterSqliteStorage.from_config_value: "7330f7b17b217d04",
     PostgresEventLogStorage.__init__: "647dff00b58c1222",
     PostgresEventLogStorage._connect: "a1935b91a983062d",
     PostgresEventLogStorage.index_transaction: "d4018b0dade43e19",
@@ -63,11 +70,16 @@ RELIED_ON: dict[Callable[..., Any], str] = {
     PostgresEventLogStorage._store_asset_event: "2dc70ccdb0feb5be",
     PostgresEventLogStorage.has_table: "78217fbd74d0e09d",
     PostgresEventLogStorage.dispose: "ce4ee18aa28915d1",
+    PostgresEventLogStorage.optimize_for_webserver: "c084cd79114d5e5e",
     PostgresRunStorage.__init__: "c20e1fcd1ee52b39",
     PostgresRunStorage.connect: "b76438443325ba8b",
+    PostgresRunStorage.optimize_for_webserver: "c084cd79114d5e5e",
     PostgresScheduleStorage.__init__: "ac8f466b4e7680d5",
     PostgresScheduleStorage.connect: "a4bc5c28a11b0821",
+    PostgresScheduleStorage.optimize_for_webserver: "c084cd79114d5e5e",
     DagsterPostgresStorage.__init__: "8e85b361f6594901",
+    DagsterPostgresStorage.config_type: "a55f6039e6c59829",
+    DagsterPostgresStorage.from_config_value: "d6d1114f16d05e2b",
     EventMethods.handle_new_event: "db900859da5b7e70",
     _EventListenerLogHandler.emit: "907f21c814ce69c6",
 }
@@ -87,6 +99,16 @@ def test_a_stock_function_that_the_storages_rely_on_is_unchanged(
     )
 
 
+@pytest.mark.parametrize("module", [sqlite, postgres], ids=lambda it: it.__name__)
+def test_every_stock_function_that_the_storages_override_is_looked_at(module: ModuleType) -> None:
+    found = dict(overridden(module))
+    assert found
+    relied_on = {plain(it) for it in RELIED_ON}
+    assert [name for name, function in found.items() if function not in relied_on] == [], (
+        "put them into RELIED_ON: an upgrade that changes them would not be noticed"
+    )
+
+
 def test_the_kinds_of_events_are_those_that_the_storages_know() -> None:
     assert {it.name for it in ASSET_EVENTS} == {
         "ASSET_MATERIALIZATION",
@@ -101,3 +123,22 @@ def test_the_kinds_of_events_are_those_that_the_storages_know() -> None:
 def fingerprint(function: Callable[..., Any]) -> str:
     """A hash of the source, short enough to be read."""
     return sha256_hex(inspect.getsource(function).encode())[:16]
+
+
+def overridden(module: ModuleType) -> Iterator[tuple[str, object]]:
+    """What the storages of a module have in place of a stock class's, with the stock one."""
+    for name, storage in inspect.getmembers(module, inspect.isclass):
+        if storage.__module__ != module.__name__:
+            continue
+        ours = [it for it in storage.__mro__ if it.__module__.startswith("huleedu_dagster.")]
+        stock = [it for it in storage.__mro__ if it.__module__.startswith("dagster")]
+        for member in sorted({member for it in ours for member in vars(it)}):
+            first = next((vars(it)[member] for it in stock if member in vars(it)), None)
+            if callable(plain(first)):
+                yield f"{name}.{member}", plain(first)
+
+
+def plain(member: object) -> object:
+    """The function of a method, property or class method."""
+    found = member.fget if isinstance(member, property) else member
+    return getattr(found, "__func__", found)

@@ -221,6 +221,7 @@ class Class:
         lifecycle.close_what_is_due(self.shop.ledger, quiet_seconds=30)
         self.closed = True
         self.count("timed_out")
+        self.act(SYSTEM, Action.CLOSED)
         yield from ()
 
     def go_on_without(self) -> Life:
@@ -236,6 +237,7 @@ class Class:
             return
         if not self.closed and not self.full:
             lifecycle.close(self.shop.ledger.acting(_OPERATOR), self.batch_id)
+            self.act(_OPERATOR, Action.CLOSED)
             self.closed = True
         yield self.pause()
         self.hand_in({"late.txt": self.essay()})
@@ -243,7 +245,8 @@ class Class:
             yield self.pause(20)
             self.shop.intake.by(self.shop.ledger.acting(_OPERATOR)).reopen(self.batch_id)
             self.act(_OPERATOR, Action.REOPENED)
-            self.closed, self.deadline, self.full = False, None, True
+            self.closed, self.deadline = False, None
+            self.fill(self.expected)
             late = self.files["late.txt"]
             late.slot, late.waits = f"e{self.expected:03d}", True
             self.process("late.txt")
@@ -320,8 +323,14 @@ class Class:
         else:
             self.count("new_essays")
             kept.slot, kept.waits = f"e{taken + 1:03d}", True
-            self.full = taken + 1 == self.expected
+            self.fill(taken + 1)
         self.files[path] = kept
+
+    def fill(self, taken: int) -> None:
+        """A file took a slot; the last one closes the batch, and nobody did it."""
+        self.full = taken == self.expected
+        if self.full:
+            self.act(SYSTEM, Action.CLOSED)
 
     def process(self, path: str, pipeline: EssayPipeline | None = None) -> None:
         """Take an essay through its stages, and tally its outcome."""
