@@ -30,12 +30,11 @@ class PrintingError(OSError):
     """The page cannot be printed; the message says what to do instead."""
 
 
-def pdf_of(html: str, *, seconds: float | None = None) -> bytes:
-    """Print a self-contained page.
+def pdf_of(html: str) -> bytes:
+    """Print a self-contained page; the browser may take the longer the longer the page is.
 
     Args:
         html: The page.
-        seconds: How long the browser may take; by default, the longer the longer the page is.
 
     Raises:
         PrintingError: There is no Chromium, or it does not print.
@@ -48,8 +47,7 @@ def pdf_of(html: str, *, seconds: float | None = None) -> bytes:
         )
     with tempfile.TemporaryDirectory(prefix="huleedu-print-") as folder:
         page, printed = Path(folder) / "page.html", Path(folder) / "page.pdf"
-        size = page.write_bytes(html.encode())
-        patience = _SECONDS + _SECONDS_PER_MB * size / 1e6 if seconds is None else seconds
+        patience = _SECONDS + _SECONDS_PER_MB * page.write_bytes(html.encode()) / 1e6
         # Chromium does not run as root within its sandbox.
         unconfined = ("--no-sandbox",) if os.geteuid() == 0 else ()
         profile = f"--user-data-dir={folder}/profile"

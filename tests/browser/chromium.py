@@ -9,11 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Playwright, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Locator,
+    Page,
+    Playwright,
+    expect,
+    sync_playwright,
+)
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _OPTIONS = ("--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu")
 _COPY = 1
+_PATIENCE_MS = 60_000
 DESKTOP = (1200, 900)
 PHONE = (360, 740)
 
@@ -33,7 +42,8 @@ class Taste:
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A running browser."""
+    """A running browser; what a test expects of its pages may take long on a busy machine."""
+    expect.set_options(timeout=_PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=_executable(playwright), args=list(_OPTIONS)
@@ -64,6 +74,7 @@ class Tab:
             color_scheme=taste.scheme,
             forced_colors=taste.forced_colors,
         )
+        self._context.set_default_timeout(_PATIENCE_MS)
         self.page: Page = self._context.new_page()
         self.complaints: list[str] = []
         self.page.on("console", self._note)

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, FileChooser, Page, expect
+from playwright.sync_api import Browser, FileChooser, Page, Route, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from tests.browser.chromium import DESKTOP
@@ -28,6 +28,7 @@ LOST = """
     };
     null;
 """
+UPLOADS = "**/v1/files/batch"
 FILES = "body instanceof Blob"
 CLASS = "typeof body === 'string'"
 ASTRAY_ONCE = """
@@ -56,14 +57,28 @@ def essays(folder: Path, count: int) -> list[Path]:
 
 
 def test_a_server_that_cannot_keep_files_is_waited_for(teacher: Teacher, tmp_path: Path) -> None:
+    page, held, was_seen = teacher.page, list[Route](), False
     teacher.served.shop.blobs.fail("write", "raw_upload_blob", 1)
+
+    def hold(route: Route) -> None:
+        if was_seen:
+            route.continue_()
+        else:
+            held.append(route)
+
+    # What it says while it waits stands until the second time is let through.
+    page.route(UPLOADS, hold)
+    page.route(UPLOADS, lambda route: route.continue_(), times=1)
     teacher.choose(*essays(tmp_path, 3))
     teacher.hand_in()
-    state = teacher.page.locator("[data-list] .state").first
+    state = page.locator("[data-list] .state").first
     expect(state).to_contain_text("nothing is promised")
     expect(state).to_contain_text("Trying again")
     assert teacher.kept() == []
-    expect(teacher.page.locator("li.kept")).to_have_count(3)
+    was_seen = True
+    for it in held:
+        it.continue_()
+    expect(page.locator("li.kept")).to_have_count(3)
     assert teacher.kept() == ["00.txt", "01.txt", "02.txt"]
 
 
@@ -222,7 +237,7 @@ def test_a_batch_page_that_was_signed_out_says_so(teacher: Teacher, tmp_path: Pa
     expect(page.locator("#e001")).to_contain_text("Waiting")
     page.context.clear_cookies()
     teacher.served.shop.process_pending()
-    expect(page.get_by_role("alert").first).to_contain_text("you may be signed out", timeout=15_000)
+    expect(page.get_by_role("alert").first).to_contain_text("you may be signed out")
     expect(page.locator("#e001")).to_be_visible()
 
 

@@ -10,7 +10,6 @@ from tests.browser.chromium import Tab
 from tests.browser.conftest import SAMPLES, Open
 
 TEN = sorted(SAMPLES.iterdir())[:10]
-SETTLE_MS = 60_000
 
 
 def hand_in(tab: Tab, paths: list[Path], *, name: str, expected: int | None = None) -> Page:
@@ -21,7 +20,7 @@ def hand_in(tab: Tab, paths: list[Path], *, name: str, expected: int | None = No
         page.get_by_label("Essays expected").fill(str(expected))
     tab.drop(page.locator("[data-drop]"), paths)
     page.get_by_role("button", name=re.compile("^Hand in")).click()
-    expect(page.get_by_role("link", name="Watch the batch")).to_be_visible(timeout=SETTLE_MS)
+    expect(page.get_by_role("link", name="Watch the batch")).to_be_visible()
     expect(page.locator("[data-list] li.sending, [data-list] li.waiting")).to_have_count(0)
     return page
 
@@ -37,7 +36,7 @@ def test_ten_files_are_dropped_settle_live_and_one_is_read(visit: Open) -> None:
     page.get_by_role("link", name="Watch the batch").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("9B")
     page.evaluate("window.same = true")
-    expect(page.locator(".status-line .badge")).to_have_text("Ready", timeout=SETTLE_MS)
+    expect(page.locator(".status-line .badge")).to_have_text("Ready")
     assert page.evaluate("window.same"), "the page was loaded again"
     expect(page.locator(".essay.accepted")).to_have_count(7)
     expect(page.locator("#e003")).to_contain_text("EMPTY_CONTENT")

@@ -39,22 +39,47 @@ def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Dags
         yield found
 
 
-def end_idle_sessions(url: str) -> None:
-    """Have the server end sessions to a database that ask nothing."""
-    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.pool.NullPool)
+def alter(url: str, text: str) -> None:
+    """Change what holds for new sessions to a database, in one that may be idle."""
+    engine = sa.create_engine(
+        url,
+        isolation_level="AUTOCOMMIT",
+        poolclass=sa.pool.NullPool,
+        connect_args={"options": "-c idle_session_timeout=0"},
+    )
     name = sa.make_url(url).database
     with engine.connect() as connection:
-        connection.exec_driver_sql(f"ALTER DATABASE \"{name}\" SET idle_session_timeout = '200ms'")
+        connection.exec_driver_sql(f'ALTER DATABASE "{name}" {text}')
+
+
+def end_idle_sessions(url: str) -> None:
+    """Have the server end sessions to a database that ask nothing."""
+    alter(url, "SET idle_session_timeout = '2s'")
 
 
 def wait_until_one_is_ended(url: str) -> None:
-    """Wait as long as a session may ask nothing; those before it have been idle for longer."""
+    """Wait as long as a session may ask nothing; those before it have been idle for longer.
+
+    Sessions that begin afterwards may be idle.
+    """
     engine = sa.create_engine(url, poolclass=sa.pool.NullPool, isolation_level="AUTOCOMMIT")
     with engine.connect() as idle:
         driver = idle.connection.driver_connection
         assert driver is not None
         assert select.select([driver.fileno()], [], [], 60)[0]
         idle.invalidate()
+    alter(url, "RESET idle_session_timeout")
+
+
+def wait_until_free(home: DagsterHome, role: str) -> None:
+    """Wait until a home can be worked on; a server hears of the end of others a moment later."""
+
+    def is_free() -> bool:
+        with suppress(HomeInUseError), home.exclusive(role):
+            return True
+        return False
+
+    wait_for(is_free, seconds=60)
 
 
 @contextmanager
@@ -79,8 +104,7 @@ def test_a_run_on_another_machine_is_in_the_way_until_it_ends(homes: list[Dagste
         homes[1].exclusive("up"),
     ):
         pass
-    with homes[1].exclusive("up"):
-        pass
+    wait_until_free(homes[1], "up")
 
 
 def test_a_server_that_ends_idle_sessions_does_not_end_the_lock(homes: list[DagsterHome]) -> None:
@@ -119,8 +143,7 @@ def test_a_daemon_on_another_machine_is_in_the_way_until_it_ends(homes: list[Dag
                 homes[1].exclusive(role),
             ):
                 pass
-    with homes[1].exclusive("run"):
-        pass
+    wait_until_free(homes[1], "run")
 
 
 def test_a_daemon_whose_machine_is_gone_is_in_nobodys_way(homes: list[DagsterHome]) -> None:
@@ -145,11 +168,4 @@ def test_of_two_daemons_that_start_at_once_the_program_of_one_is_alone(
         ):
             pass
         first.communicate("end\n", timeout=60)
-
-    def is_free() -> bool:
-        # The server hears of an end a moment later.
-        with suppress(HomeInUseError), homes[1].exclusive("serve daemon"):
-            return True
-        return False
-
-    wait_for(is_free, seconds=60)
+    wait_until_free(homes[1], "serve daemon")

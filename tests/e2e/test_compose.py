@@ -126,7 +126,9 @@ def test_every_part_of_the_file_runs(started: ComposeProcesses) -> None:
     }
     assert running == {*PARTS, "s3"}
     assert started.services["set-up"].process is not None
-    assert all(it.is_healthy() for it in started.services.values() if it.check)
+    for it in started.services.values():
+        if it.check:
+            it.await_health()
 
 
 def test_the_read_only_pages_refuse_what_the_others_do(started: ComposeProcesses) -> None:
@@ -259,7 +261,7 @@ def test_processes_have_no_capabilities(started: ComposeProcesses) -> None:
 
 def test_the_daemons_health_check_fails_when_it_is_dead(started: ComposeProcesses) -> None:
     daemon = started.services["daemon"]
-    assert daemon.is_healthy()
+    daemon.await_health()
     daemon.kill()
     engine = sa.create_engine(databases(started))
     with engine.begin() as connection:

@@ -36,7 +36,7 @@ def test_a_class_goes_through_the_worker(started: ComposeProcesses) -> None:
 
     # Without its worker nothing is done, and its health check tells.
     worker = started.services["worker"]
-    assert worker.is_healthy()
+    worker.await_health()
     worker.kill()
     assert not worker.is_healthy()
     waits = started.run_in(

@@ -7,6 +7,17 @@ import pytest
 
 from tests.intake.served import Served, serving
 
+NOON = 1_800_000_000.5
+"""When the `clock` begins; limits count by the minute, which begins half a second before."""
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time, which only a test changes."""
+    shown = [NOON]
+    monkeypatch.setattr("time.time", lambda: shown[0])
+    return shown
+
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:

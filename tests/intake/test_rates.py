@@ -13,19 +13,11 @@ from huleedu_dagster.intake.limits import IntakeLimits
 from huleedu_dagster.intake.problems import ProblemCode, ProblemError
 from huleedu_dagster.intake.rates import Rates
 from tests.intake.browsers import HTML, browser, secret_of
+from tests.intake.conftest import NOON
 from tests.intake.served import LIMITS, Served, serving
 from tests.intake.test_door import problem
 
-NOON = 1_800_000_000.5
 MINUTE = 60.0
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time, which only a test changes."""
-    shown = [NOON]
-    monkeypatch.setattr("time.time", lambda: shown[0])
-    return shown
 
 
 def wait_after(ask: Callable[[], None], code: ProblemCode) -> int:
@@ -103,6 +95,7 @@ def test_the_memory_does_not_grow_with_the_addresses(clock: list[float]) -> None
     assert 3_000 < rates.counters <= 4_096
 
 
+@pytest.mark.usefixtures("clock")
 def test_over_the_rate_a_token_gets_429_and_health_does_not_count(tmp_path: Path) -> None:
     with serving(tmp_path, replace(LIMITS, requests_per_minute=3)) as served:
         client = served.teacher()
@@ -117,6 +110,7 @@ def test_over_the_rate_a_token_gets_429_and_health_does_not_count(tmp_path: Path
         assert served.teacher("other").get("/v1/batches").status_code == 200
 
 
+@pytest.mark.usefixtures("clock")
 def test_a_browser_counts_as_its_token(tmp_path: Path) -> None:
     with serving(tmp_path, replace(LIMITS, requests_per_minute=2)) as served:
         token = served.token("teacher")
@@ -130,6 +124,7 @@ def test_a_browser_counts_as_its_token(tmp_path: Path) -> None:
         assert page.headers["retry-after"]
 
 
+@pytest.mark.usefixtures("clock")
 def test_wrong_tokens_are_refused_and_soon_asked_to_wait_and_valid_ones_never(
     tmp_path: Path,
 ) -> None:

@@ -15,6 +15,9 @@ from huleedu_dagster.orchestration.celery_signs import (
 from tests.support.sandboxes import wait_until
 from tests.support.valkey import broker_url, valkey
 
+_ROUNDING = 0.05
+"""More than what a broker rounds an age by, seconds."""
+
 
 @pytest.fixture
 def url() -> str:
@@ -33,6 +36,12 @@ def is_working(signs: Signs, task_id: str, *, within: float = 60) -> bool:
     return sign is not None and sign.doing is Doing.WORKING and sign.age < within
 
 
+def was_given_after(moment: float, signs: Signs, task_id: str) -> bool:
+    asked = time.monotonic()
+    sign = signs.last(task_id)
+    return sign is not None and sign.age + _ROUNDING < asked - moment
+
+
 def test_nobody_has_spoken_of_a_task_that_nobody_began(signs: Signs) -> None:
     assert signs.last("unknown") is None
 
@@ -44,15 +53,14 @@ def test_a_sign_has_an_age_that_grows(signs: Signs) -> None:
     second = signs.last("ageing")
     assert first is not None
     assert second is not None
-    assert 0 <= first.age < second.age < 5
+    assert 0 <= first.age < second.age < 60
 
 
 def test_signs_are_given_again_and_again_until_the_task_has_ended(url: str, signs: Signs) -> None:
     with signs_of_life(url, "task"):
         wait_until(lambda: is_working(signs, "task"))
-        # It is older than that, unless it was given again.
-        time.sleep(1.2)
-        assert is_working(signs, "task", within=1.1)
+        seen = time.monotonic()
+        wait_until(lambda: was_given_after(seen, signs, "task"))
     last = signs.last("task")
     assert last is not None
     assert last.doing is Doing.ENDED
