@@ -6,6 +6,9 @@ from round to round, so that a busy machine and warm caches touch both alike.
 
 A figure has no other way to compare with: it is measured several times in one folder, against a
 target.
+
+`python -m benchmarks` gives each of them a process of its own, so that its memory is told and not
+that of another one that ran before.
 """
 
 import os
@@ -15,9 +18,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+import psutil
 
 ROUNDS = 5
 
@@ -26,14 +31,14 @@ Case = Callable[[Path], AbstractContextManager[Callable[[], object]]]
 
 
 @dataclass(frozen=True, slots=True)
-class MoreCpu:
-    """What a timed call gives back when a process that goes on worked for it.
+class Elsewhere:
+    """What a timed call gives back when another process did its work.
 
     Attributes:
-        seconds: User and system time of that process during the call.
+        peak_mb: Most memory that the process which did the side's work ever held, MB.
     """
 
-    seconds: float
+    peak_mb: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,8 @@ class Benchmark:
         note: What is timed and what is not.
         rounds: Timed rounds after one that only warms up.
         target: What the ratio should reach, where that was decided.
+        most_subject_seconds: What the subject may take, where that was decided.
+        most_subject_cpu_seconds: The same of its processor time, which others do not change.
     """
 
     name: str
@@ -65,14 +72,23 @@ class Benchmark:
     note: str
     rounds: int = ROUNDS
     target: float | None = None
+    most_subject_seconds: float | None = None
+    most_subject_cpu_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """One timed call, in seconds; `cpu` is user and system time with that of ended children."""
+    """One timed call.
+
+    Attributes:
+        wall: Seconds.
+        cpu: User and system time of this process and of those it started, seconds.
+        peak_mb: See `Elsewhere.peak_mb`; `None` if this process did the work, or several did.
+    """
 
     wall: float
     cpu: float
+    peak_mb: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +98,14 @@ class Result:
     Attributes:
         ratio: Baseline by subject, wall time: above 1 the subject is the quicker one.
         target: What the ratio should reach; `None` where nothing was decided.
-        met: Whether it does.
-        peak_mb: Most memory that this process or one of its children ever held, in MB.
+        most_subject_seconds: What the subject may take; `None` where nothing was decided.
+        most_subject_cpu_seconds: The same of its processor time.
+        met: Whether all three are kept.
+        subject_peak_mb: Most memory of the process that did the subject's work, MB; `None` unless
+            the side has one of its own.
+        baseline_peak_mb: The same of the baseline.
+        peak_mb: Most memory, MB, that one process ever held for either side or what prepares it:
+            this one or one of its children that ended.
     """
 
     benchmark: str
@@ -91,11 +113,15 @@ class Result:
     baseline: str
     ratio: float
     target: float | None
+    most_subject_seconds: float | None
+    most_subject_cpu_seconds: float | None
     met: bool
     subject_seconds: float
     baseline_seconds: float
     subject_cpu_seconds: float
     baseline_cpu_seconds: float
+    subject_peak_mb: float | None
+    baseline_peak_mb: float | None
     peak_mb: float
     note: str
 
@@ -110,7 +136,8 @@ class Sample:
 
     Attributes:
         value: What was measured, in the figure's unit.
-        cpu: User and system time of all processes that took part, seconds.
+        cpu: User and system time of all processes that took part, servers too, seconds; the note
+            says which are left out.
         parts: What the value is made of, in its unit.
     """
 
@@ -125,7 +152,8 @@ class Figure:
 
     Attributes:
         subject: What is measured, for people.
-        unit: Of the value, its parts and the target: `s` or `MB`.
+        unit: Of the value, its parts and the target: `s`, `ms` or `MB`; the note tells of parts
+            that have another one.
         target: What the median should stay under.
         case: Prepares an empty folder and gives the call that measures once.
         note: What is measured and what is not.
@@ -149,6 +177,8 @@ class FigureResult:
         met: Whether the median stays under the target.
         values: All of them, in the order in which they were measured.
         cpu_seconds: Median.
+        peak_mb: Most memory, MB, that one process ever held: this one or one of its children that
+            ended; what is measured may run elsewhere.
         parts: Medians; they need not add up to the median of the whole.
         load_average: That of the machine in the minute before it began: was it idle?
     """
@@ -161,6 +191,7 @@ class FigureResult:
     met: bool
     values: list[float]
     cpu_seconds: float
+    peak_mb: float
     parts: dict[str, float]
     load_average: float
     note: str
@@ -225,21 +256,39 @@ def summarise(benchmark: Benchmark, subject: list[Timing], baseline: list[Timing
     """The medians of both sides and their ratio."""
     subject_seconds = statistics.median(it.wall for it in subject)
     baseline_seconds = statistics.median(it.wall for it in baseline)
+    subject_cpu_seconds = statistics.median(it.cpu for it in subject)
     ratio = float(f"{baseline_seconds / subject_seconds:.3g}")
+    met = (
+        (benchmark.target is None or ratio >= benchmark.target)
+        and _is_within(subject_seconds, benchmark.most_subject_seconds)
+        and _is_within(subject_cpu_seconds, benchmark.most_subject_cpu_seconds)
+    )
     return Result(
         benchmark=benchmark.name,
         subject=benchmark.subject.label,
         baseline=benchmark.baseline.label,
         ratio=ratio,
         target=benchmark.target,
-        met=benchmark.target is None or ratio >= benchmark.target,
+        most_subject_seconds=benchmark.most_subject_seconds,
+        most_subject_cpu_seconds=benchmark.most_subject_cpu_seconds,
+        met=met,
         subject_seconds=round(subject_seconds, 4),
         baseline_seconds=round(baseline_seconds, 4),
-        subject_cpu_seconds=round(statistics.median(it.cpu for it in subject), 4),
+        subject_cpu_seconds=round(subject_cpu_seconds, 4),
         baseline_cpu_seconds=round(statistics.median(it.cpu for it in baseline), 4),
+        subject_peak_mb=_most_mb(subject),
+        baseline_peak_mb=_most_mb(baseline),
         peak_mb=round(peak_mb(), 1),
-        note=f"medians of {len(subject)} rounds; {benchmark.note}",
+        note=f"{_of_how_many(len(subject), 'medians', ' rounds')}; {benchmark.note}",
     )
+
+
+def _is_within(seconds: float, most: float | None) -> bool:
+    return most is None or seconds <= most
+
+
+def _most_mb(timings: list[Timing]) -> float | None:
+    return max((round(it.peak_mb, 1) for it in timings if it.peak_mb is not None), default=None)
 
 
 def _measure(figure: Figure) -> FigureResult:
@@ -258,29 +307,64 @@ def _measure(figure: Figure) -> FigureResult:
         met=median < figure.target,
         values=[round(it.value, 2) for it in samples],
         cpu_seconds=round(statistics.median(it.cpu for it in samples), 2),
+        peak_mb=round(peak_mb(), 1),
         parts={name: round(value, 2) for name, value in parts.items()},
         load_average=round(load, 2),
-        note=f"median of {len(samples)}; {figure.note}",
+        note=f"{_of_how_many(len(samples), 'median', '')}; {figure.note}",
     )
+
+
+def _of_how_many(count: int, name: str, what: str) -> str:
+    return f"{name} of {count}{what}" if count > 1 else "measured once"
 
 
 def peak_mb() -> float:
     """Most memory that this process or one of its ended children ever held, in MB."""
-    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    peak = max(resource.getrusage(it).ru_maxrss for it in who)
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     # Kilobytes on Linux, bytes on macOS.
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+    ended = children / 1e6 if sys.platform == "darwin" else children * 1024 / 1e6
+    return max(own_peak_mb(), ended)
+
+
+def own_peak_mb() -> float:
+    """Most memory that this process ever held, in MB."""
+    if sys.platform == "darwin":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    # Of resource usage a new process inherits the peak of the one that started it.
+    return peak_mb_of("self")
+
+
+def peak_mb_of(process: int | str) -> float:
+    """Most memory, in MB, that a process of Linux ever held; 0 if it has ended.
+
+    Raises:
+        OSError: There is none of this number.
+    """
+    status = Path(f"/proc/{process}/status").read_text().splitlines()
+    return next((int(it.split()[1]) * 1024 / 1e6 for it in status if it.startswith("VmHWM:")), 0.0)
 
 
 def _time(case: Case) -> Timing:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, case(Path(folder)) as call:
-        cpu, wall = _cpu_seconds(), time.perf_counter()
+        # Looking at all processes takes a while: before the wall clock, and after it.
+        cpu = _cpu_seconds()
+        wall = time.perf_counter()
         found = call()
         wall = time.perf_counter() - wall
-        more = found.seconds if isinstance(found, MoreCpu) else 0.0
-        return Timing(wall, _cpu_seconds() - cpu + more)
+        peak = found.peak_mb if isinstance(found, Elsewhere) else None
+        return Timing(wall, _cpu_seconds() - cpu, peak)
 
 
 def _cpu_seconds() -> float:
     usages = (resource.getrusage(it) for it in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(it.ru_utime + it.ru_stime for it in usages)
+    return sum(it.ru_utime + it.ru_stime for it in usages) + seconds_of_others()
+
+
+def seconds_of_others() -> float:
+    """User and system time, up to now, of all processes that this one started and that go on."""
+    seconds = 0.0
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            # Of one that ended, the time is its parent's.
+            seconds += sum(process.cpu_times()[:4])
+    return seconds

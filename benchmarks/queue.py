@@ -19,9 +19,9 @@ from unittest import mock
 import psutil
 
 from benchmarks.essays import write_class
-from benchmarks.framework import Figure, Sample
+from benchmarks.framework import Figure, Sample, peak_mb_of, seconds_of_others
 from benchmarks.running import Running, running
-from benchmarks.servers import postgres, seconds_of_others
+from benchmarks.servers import postgres
 from huleedu_dagster.cli.common import Installation
 from huleedu_dagster.domain.completeness import BatchStatus
 from huleedu_dagster.orchestration.home import DagsterHome
@@ -57,7 +57,8 @@ def _figure(batches: int) -> Figure:
             "ledger and Dagster on Postgres that syncs; until every batch is released, looked at "
             "one by one; parts: most memory of the other processes in MB, seconds from the "
             "moment all parts are ready until all and until half of the batches are reported, "
-            "essays a second; CPU of all processes, Postgres too"
+            "essays a second; CPU of all processes, Postgres too; no median, as 200 batches take "
+            "a quarter of an hour"
         ),
         rounds=1,
     )
@@ -135,7 +136,7 @@ class _Peaks:
         for process in server.children(recursive=True):
             with suppress(psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
                 name = _part(process)
-                peak = _peak_mb(process.pid)
+                peak = peak_mb_of(process.pid)
                 self.most[name] = max(self.most.get(name, 0.0), peak)
 
 
@@ -146,11 +147,6 @@ def _part(process: psutil.Process) -> str:
     if "grpc" in words:
         return "code_server"
     return next((part for module, part in _PARTS.items() if module in words), "others")
-
-
-def _peak_mb(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next((int(it.split()[1]) * 1024 / 1e6 for it in status if it.startswith("VmHWM:")), 0.0)
 
 
 def _is_done(installation: Installation, batches: int) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.framework import Figure, Sample
+from benchmarks.framework import Figure, Sample, own_peak_mb
 from huleedu_dagster.cli.common import Installation
 from huleedu_dagster.jobs import ESSAY_JOB
 from huleedu_dagster.orchestration.home import DagsterHome
@@ -114,9 +114,7 @@ def main(arguments: Sequence[str]) -> None:
         )
     if not result.success:
         sys.exit("the run failed")
-    status = Path("/proc/self/status").read_text().splitlines()
-    (peak,) = (line.split()[1] for line in status if line.startswith("VmHWM:"))
-    print(int(peak) * 1024 / 1e6, sum(psutil.Process().cpu_times()[:4]))
+    print(own_peak_mb(), sum(psutil.Process().cpu_times()[:4]))
 
 
 if __name__ == "__main__":

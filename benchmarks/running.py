@@ -11,6 +11,8 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.framework import peak_mb_of
+
 _HULEEDU = [sys.executable, "-m", "huleedu_dagster.cli.app"]
 _INTAKE = "huleedu_dagster.intake"
 
@@ -40,9 +42,7 @@ class Running:
 
     def intake_peak_mb(self) -> float:
         """Most memory that the process of the intake ever held, MB."""
-        status = Path(f"/proc/{self._intake()}/status").read_text().splitlines()
-        (peak,) = (line.split()[1] for line in status if line.startswith("VmHWM:"))
-        return int(peak) * 1024 / 1e6
+        return peak_mb_of(self._intake())
 
     def token(self) -> str:
         """A token that may register, upload and read."""

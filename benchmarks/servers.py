@@ -4,11 +4,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-import psutil
 import sqlalchemy as sa
 
 from benchmarks.running import free_port
@@ -105,13 +104,3 @@ def bucket_settings(folder: Path) -> dict[str, str]:
 def warm_bucket(settings: Settings) -> None:
     """Put the first blob, for which a server makes room once."""
     open_store(settings).put("raw_upload_blob/warm/warm", b"warm")
-
-
-def seconds_of_others() -> float:
-    """User and system time, up to now, of all processes that this one started and that go on."""
-    seconds = 0.0
-    for process in psutil.Process().children(recursive=True):
-        with suppress(psutil.NoSuchProcess):
-            # Of one that ended, the time is its parent's.
-            seconds += sum(process.cpu_times()[:4])
-    return seconds

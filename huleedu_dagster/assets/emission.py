@@ -79,6 +79,10 @@ class BatchEmission:
         """Whether the events of a result cover all its stages."""
         return all(self._is_due(result, stage) for stage in Stage)
 
+    def shows_any(self, result: EssayResult) -> bool:
+        """Whether there are events of a result."""
+        return any(self._is_due(result, stage) for stage in Stage)
+
     def _is_due(self, result: EssayResult, stage: Stage) -> bool:
         wanted = stage in self.stages or stage in result.computed
         return wanted and stage in result.records

@@ -54,6 +54,8 @@ from huleedu_dagster.resources.pages import IntakePagesResource
 from huleedu_dagster.resources.speller import SpellerResource
 
 OP_NAME = "essays"
+FAILED_ESSAYS = "essays"
+"""Metadata of the failure of a run that ended by itself: the cells it failed at, with commas."""
 _WAVE = 25
 """Essays whose events are written together, at most."""
 _SHOWN_SECONDS = 1.0
@@ -201,13 +203,11 @@ class _Passes:
             yield from emission.events([result for _, result in done])
             store_collected(instance, self.context.run.run_id)
             # A run of some stages leaves an essay shown if it was, and due if it was.
-            shown = [it.slot for it, result in done if emission.shows_all(result) or not it.due]
-            again = [
-                it
-                for it, _ in done
-                if it.slot in shown and it.reprocess is not None and self.computes(it)
-            ]
-            self.pipeline.mark_shown(batch_id, shown, again)
+            shown = [it for it in done if emission.shows_all(it[1]) or not it[0].due]
+            again = [it for it, _ in shown if it.reprocess is not None and self.computes(it)]
+            told = [result for _, result in done if emission.shows_any(result)]
+            whole = {essay.slot for essay, _ in shown}
+            self.pipeline.mark_shown(batch_id, told, whole, again)
 
     def finished(self, essays: Sequence[Essay]) -> Iterator[list[tuple[Essay, _Pass]]]:
         """Take essays through their stages, wave by wave; those of a wave that are done together.
@@ -294,6 +294,6 @@ def _raise_once(failed: Sequence[str]) -> None:
     if failed:
         raise Failure(
             description=f"{len(failed)} essays failed for reasons of infrastructure",
-            metadata={"essays": ", ".join(failed)},
+            metadata={FAILED_ESSAYS: ", ".join(failed)},
             allow_retries=False,
         )

@@ -1,6 +1,6 @@
 """Registered batches: settings, closing, and what was last reported of them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,6 +14,12 @@ from huleedu_dagster.ledger.records import Batch, DeadLetterState
 from huleedu_dagster.ledger.rows import Rows
 from huleedu_dagster.ledger.tables import batches, dead_letters, essays, releases
 
+_LATEST_FIRST = (batches.c.registered_at.desc(), batches.c.batch_id)
+# Another generation, so that facts that come back are work under another run key.
+_CHANGED: Mapping[str, Any] = {
+    "reported_fingerprint": None,
+    "generation": batches.c.generation + 1,
+}
 _SLACK_SECONDS = 1
 """Databases reckon with moments as floats, and SQLite without the fractions of a second."""
 
@@ -87,10 +93,54 @@ class BatchRows(Rows):
             limit: How many at most; all if `None`.
             offset: How many of the latest are left out.
         """
-        query = sa.select(batches).order_by(batches.c.registered_at.desc(), batches.c.batch_id)
+        query = sa.select(batches).order_by(*_LATEST_FIRST)
         if owner is not None:
             query = query.where(batches.c.owner == owner)
         return self._select(query.limit(limit).offset(offset))
+
+    def behind(self, last: Batch | None, limit: int) -> list[Batch]:
+        """The batches that were registered before `last`, or all if it is `None`.
+
+        Args:
+            last: The end of the page before.
+            limit: How many at most, the latest first.
+        """
+        query = sa.select(batches).order_by(*_LATEST_FIRST).limit(limit)
+        if last is not None:
+            at, table = last.registration.registered_at, batches.c
+            same = (table.registered_at == at) & (table.batch_id > last.batch_id)
+            query = query.where((table.registered_at <= at) & ((table.registered_at < at) | same))
+        return self._select(query)
+
+    def not_done(self, *, or_latest: int, limit: int) -> list[Batch]:
+        """Batches that are not released or have something to do or given up; the latest first.
+
+        Args:
+            or_latest: How many of the latest there are among them in any case.
+            limit: How many at most.
+        """
+        table = batches.c
+        released = sa.exists().where(releases.c.batch_id == table.batch_id)
+        given_up = sa.select(dead_letters.c.batch_id).where(
+            dead_letters.c.state == DeadLetterState.OPEN
+        )
+        latest = sa.select(table.batch_id).order_by(*_LATEST_FIRST).limit(or_latest)
+        return self._select(
+            sa.select(batches)
+            .where(
+                table.closed_at.is_(None)
+                | table.reported_fingerprint.is_(None)
+                | ~released
+                | table.batch_id.in_(given_up)
+                | table.batch_id.in_(latest)
+            )
+            .order_by(*_LATEST_FIRST)
+            .limit(limit)
+        )
+
+    def count(self) -> int:
+        """How many batches there are."""
+        return self.connection.execute(sa.select(sa.func.count()).select_from(batches)).scalar_one()
 
     def open(self) -> list[Batch]:
         """Batches that still take essays."""
@@ -205,7 +255,7 @@ class BatchRows(Rows):
         statement = (
             sa.update(batches)
             .where(batches.c.batch_id == batch_id, batches.c.closed_at.is_(None))
-            .values(closed_at=self.now, closed_by=reason, reported_fingerprint=None)
+            .values(closed_at=self.now, closed_by=reason, **_CHANGED)
         )
         return self.connection.execute(statement).rowcount == 1
 
@@ -217,13 +267,13 @@ class BatchRows(Rows):
             closed_by=None,
             deadline=None,
             timeout_seconds=None,
-            reported_fingerprint=None,
             last_received_at=self.now,
+            **_CHANGED,
         )
 
     def touch(self, batch_id: str, *, received_at: datetime | None = None) -> None:
         """Note that the facts of a batch changed, so what was reported is no longer current."""
-        values: dict[str, Any] = {"reported_fingerprint": None}
+        values = dict(_CHANGED)
         if received_at is not None:
             values["last_received_at"] = received_at
         self._update(batch_id, **values)

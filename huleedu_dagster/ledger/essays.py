@@ -1,6 +1,6 @@
 """Uploads, the slots they fill and the versions of an essay."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +10,8 @@ from huleedu_dagster.domain.outcomes import StageOutcome
 from huleedu_dagster.ledger.records import Essay, Upload, UploadStatus
 from huleedu_dagster.ledger.rows import Rows
 from huleedu_dagster.ledger.tables import essays, uploads
+
+_IN_GENERATION = sa.tuple_(essays.c.slot, essays.c.generation)
 
 
 class EssayRows(Rows):
@@ -161,20 +163,38 @@ class EssayRows(Rows):
             .values(reprocess=None)
         )
 
-    def mark_shown(self, batch_id: str, slots: Collection[str]) -> None:
-        """Note that Dagster shows the results of these slots.
+    def mark_shown(self, batch_id: str, generations: Mapping[str, int]) -> None:
+        """Note that Dagster shows the results of slots as they are in these generations.
 
-        Those without outcome are left out, and those that are yet to be worked over again.
+        Those without outcome are left out, those that are yet to be worked over again, and those
+        that are of another generation.
         """
         self.connection.execute(
             sa.update(essays)
             .where(
                 essays.c.batch_id == batch_id,
-                essays.c.slot.in_(slots),
+                _IN_GENERATION.in_(list(generations.items())),
                 essays.c.pending.is_(sa.false()),
                 essays.c.reprocess.is_(None),
             )
             .values(due=False)
+        )
+
+    def mark_overtaken(self, batch_id: str, generations: Mapping[str, int]) -> None:
+        """Note that Dagster was told of slots as they were in these generations.
+
+        Those that are of another one are due, those without outcome anyway. Theirs is another
+        generation still: who tells of the last one may have done so before, and does not end that.
+        """
+        self.connection.execute(
+            sa.update(essays)
+            .where(
+                essays.c.batch_id == batch_id,
+                essays.c.slot.in_(list(generations)),
+                _IN_GENERATION.not_in(list(generations.items())),
+                essays.c.pending.is_(sa.false()),
+            )
+            .values(due=True, generation=essays.c.generation + 1)
         )
 
     def set_attempts(self, batch_id: str, slot: str, attempts: int, generation: int) -> None:

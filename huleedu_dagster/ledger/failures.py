@@ -1,5 +1,7 @@
 """Attempts that failed for reasons of infrastructure, and the dead letters they end in."""
 
+from datetime import datetime
+
 import sqlalchemy as sa
 
 from huleedu_dagster.ledger.records import DeadLetter, DeadLetterState
@@ -34,10 +36,26 @@ class FailureRows(Rows):
             },
         )
 
-    def run_recorded(self, run_id: str) -> bool:
-        """Whether a run recorded its failure itself."""
-        query = sa.select(sa.exists().where(attempts.c.run_id == run_id))
-        return bool(self.connection.execute(query).scalar_one())
+    def counted(self, run_id: str) -> frozenset[str]:
+        """The slots, or `BATCH_LEVEL`, at which a run is known to have failed."""
+        query = sa.select(attempts.c.slot).where(attempts.c.run_id == run_id)
+        return frozenset(self.connection.execute(query).scalars())
+
+    def runs_of_reason(self, batch_id: str, reason: str, *, since: datetime) -> dict[str, datetime]:
+        """Runs about a batch that ended for a reason, and when that was recorded.
+
+        Args:
+            batch_id: The batch.
+            reason: The reason, as it was recorded.
+            since: What was recorded up to then is left out.
+        """
+        table = attempts.c
+        query = (
+            sa.select(table.run_id, sa.func.max(table.failed_at).label("last"))
+            .where(table.batch_id == batch_id, table.reason == reason, table.failed_at > since)
+            .group_by(table.run_id)
+        )
+        return {row.run_id: row.last for row in self.connection.execute(query)}
 
     def add_dead_letter(
         self,

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from huleedu_dagster.domain.outcomes import Code, Stage, StageOutcome
-from huleedu_dagster.ledger.records import StageRecord
+from huleedu_dagster.ledger.records import StageRecord, Upload
 from huleedu_dagster.ledger.rows import Rows
 from huleedu_dagster.ledger.tables import current_outcomes, stage_outcomes
 
@@ -36,6 +36,17 @@ class OutcomeRows(Rows):
         """Whether there is a final outcome under the materialization key of this one."""
         key = record.materialization_key
         return self.under_key(record.batch_id, record.slot, record.stage, key) is not None
+
+    def has_ended(self, upload: Upload, slot: str) -> bool:
+        """Whether there is an outcome of the last stage of this version of an essay, of any key."""
+        table = stage_outcomes.c
+        found = sa.exists().where(
+            table.batch_id == upload.batch_id,
+            table.slot == slot,
+            table.stage == Stage.SPELLCHECK_RESULT,
+            table.upload_id == upload.upload_id,
+        )
+        return bool(self.connection.execute(sa.select(found)).scalar_one())
 
     def record(self, *records: StageRecord) -> bool:
         """Store outcomes of one slot and make each the current one of its stage.

@@ -34,6 +34,7 @@ class Batch:
     """A registered batch and where it stands.
 
     Attributes:
+        generation: Raised with every change of its facts, and when its closing work is replayed.
         owner: Id of the token that registered it; `None` when the command line or the inbox did.
     """
 

@@ -183,12 +183,12 @@ class InProcessDaemon:
         return self.instance.get_runs_count(RunsFilter(statuses=[DagsterRunStatus.FAILURE]))
 
     def fail_orphans(self) -> int:
-        """Mark runs as failed whose process is gone; only for who has the home to itself.
+        """Mark runs as failed that nobody executes or will; only for who has the home to itself.
 
         Returns:
             Number of such runs.
         """
-        return fail_orphans(self.instance)
+        return fail_orphans(self.instance, queued=True)
 
     def _make_due(self) -> None:
         """Let every sensor tick now, whatever its interval."""

@@ -46,8 +46,8 @@ def launcher_config(settings: Settings) -> dict[str, Any]:
         },
         "run_coordinator": {
             "config": {
-                # A run that the broker does not take waits on; failing it would count as an attempt
-                # at every essay of its batch.
+                # A run that the broker does not take waits on: if it failed, one after the other
+                # would be asked for in its place.
                 "max_user_code_failure_retries": _LAUNCH_RETRIES,
                 "user_code_failure_retry_delay": _LAUNCH_RETRY_SECONDS,
             }

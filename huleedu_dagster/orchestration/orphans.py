@@ -15,20 +15,38 @@ if TYPE_CHECKING:
     from dagster import DagsterInstance
 
 _LOG = logging.getLogger("huleedu_dagster.start")
+_GONE = "The process that executed this run is gone."
+_NOBODYS = "There is no daemon that would launch this run."
 
 
-def fail_orphans(instance: "DagsterInstance") -> int:
-    """Mark every unfinished run as failed; only for who has the home to itself.
+def fail_orphans(instance: "DagsterInstance", *, queued: bool = False) -> int:
+    """Mark runs as failed that are under way; only for who has the home to itself.
+
+    Runs in the queue have no process that could be gone: the next daemon launches them, under the
+    code of its day.
+
+    Args:
+        instance: Where they are.
+        queued: Whether those fail too that sensors asked for and that are in the queue. For who has
+            no daemon: nobody would launch them, and the sensors would wait for them.
 
     Returns:
         Number of such runs.
     """
-    from dagster import RunsFilter
+    from dagster import DagsterRunStatus, RunsFilter
     from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
-    orphans = instance.get_runs(RunsFilter(statuses=list(NOT_FINISHED_STATUSES)))
-    for run in orphans:
-        instance.report_run_failed(run, "The process that executed this run is gone.")
+    from huleedu_dagster.sensors.tags import KIND_TAG, RunKind
+
+    waiting = DagsterRunStatus.QUEUED
+    under_way = [it for it in NOT_FINISHED_STATUSES if it is not waiting]
+    orphans = [(it, _GONE) for it in instance.get_runs(RunsFilter(statuses=under_way))]
+    if queued:
+        kinds = {KIND_TAG: [it.value for it in RunKind]}
+        found = instance.get_runs(RunsFilter(statuses=[waiting], tags=kinds))
+        orphans += [(it, _NOBODYS) for it in found]
+    for run, why in orphans:
+        instance.report_run_failed(run, why)
     return len(orphans)
 
 

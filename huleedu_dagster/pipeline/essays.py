@@ -32,12 +32,14 @@ class EssayResult:
     """What a pass made of one essay.
 
     Attributes:
+        generation: Of the essay with these results; another one has others, as far as is known.
         records: The record of every stage up to the last that was asked for.
         computed: Stages whose work was done now; the others were done before under their key.
         duration_ms: How long the pass took, milliseconds.
     """
 
     slot: str
+    generation: int
     records: Mapping[Stage, StageRecord]
     computed: frozenset[Stage]
     duration_ms: int = 0
@@ -94,6 +96,7 @@ class EssayPipeline:
         work = EssayWork(self.tools, settings, essay, {})
         computed: list[StageRecord] = []
         whole = False
+        generation = essay.generation
         try:
             for stage in _up_to_last(stages):
                 if stage not in stages and stage in kept:
@@ -115,33 +118,44 @@ class EssayPipeline:
             stale = [it for it in work.records.values() if kept.get(it.stage) != it]
             if computed or stale or essay.pending:
                 outcome = essay_outcome({**kept, **work.records})
-                self._commit(settings, essay, work, computed, whole=whole, outcome=outcome)
+                generation = self._commit(
+                    settings, essay, work, computed, whole=whole, outcome=outcome
+                )
         duration_ms = round((time.perf_counter() - started) * 1000)
         stages_computed = frozenset(it.stage for it in computed)
-        return EssayResult(essay.slot, work.records, stages_computed, duration_ms)
+        return EssayResult(essay.slot, generation, work.records, stages_computed, duration_ms)
 
     def mark_shown(
-        self, batch_id: str, slots: Collection[str], reprocessed: Iterable[Essay] = ()
+        self,
+        batch_id: str,
+        told: Collection[EssayResult],
+        whole: Collection[str],
+        reprocessed: Iterable[Essay] = (),
     ) -> None:
-        """Note that Dagster has stored the events of all stages of these slots.
+        """Note that Dagster has stored the events of these results.
 
         Called after the events, so that a crash in between leaves the slots due: the next run
-        emits what is done without computing it.
+        emits what is done without computing it. A slot of which another run has recorded something
+        meanwhile is due again: nobody knows whose events Dagster stored last.
 
         Args:
             batch_id: Their batch.
-            slots: The slots.
-            reprocessed: Those of them that were worked over, as they were before that.
+            told: The results.
+            whole: The slots of which it has all stages now, or had the others before.
+            reprocessed: Those of these essays that were worked over, as they were before that.
 
         Raises:
             sqlalchemy.exc.SQLAlchemyError: The ledger cannot be reached.
         """
-        if slots:
+        if told:
             with self.ledger.write() as tx:
                 tx.batches.get(batch_id, lock=True)
                 for essay in reprocessed:
                     tx.essays.end_reprocessing(essay)
-                tx.essays.mark_shown(batch_id, slots)
+                generations = {it.slot: it.generation for it in told}
+                shown = {slot: it for slot, it in generations.items() if slot in whole}
+                tx.essays.mark_shown(batch_id, shown)
+                tx.essays.mark_overtaken(batch_id, generations)
 
     def stored(self, essay: Essay) -> EssayResult:
         """What the ledger holds of one essay; nothing is computed.
@@ -153,7 +167,8 @@ class EssayPipeline:
         with self.ledger.read() as tx:
             current = tx.outcomes.current(upload.batch_id, essay.slot)
         records = {it.stage: it for it in current if it.upload_id == upload.upload_id}
-        return EssayResult(essay.slot, records, frozenset())
+        # The generation is read before the records: they may be later than it says, not earlier.
+        return EssayResult(essay.slot, essay.generation, records, frozenset())
 
     def record_failure(self, essay: Essay, *, run_id: str, error: BaseException) -> bool:
         """Count a failure of infrastructure; at the limit the essay becomes a dead letter.
@@ -185,7 +200,8 @@ class EssayPipeline:
         *,
         whole: bool,
         outcome: StageOutcome | None,
-    ) -> None:
+    ) -> int:
+        """Record what a pass made of an essay; returns the essay's generation after that."""
         batch_id, slot = essay.upload.batch_id, essay.slot
         with self.ledger.write() as tx:
             tx.batches.get(batch_id, lock=True)
@@ -200,15 +216,17 @@ class EssayPipeline:
                 # Kept for the next attempt; the outcome that there is stands until it is another.
                 tx.outcomes.keep(*computed)
                 tx.metrics.count_pass(essay.upload, new, awaited=False)
-                return
+                return stored.generation
             written = tx.outcomes.record(*work.records.values())
             if written:
                 # Else another process did the same at the same time, and has counted it.
                 tx.metrics.count_pass(essay.upload, new, awaited=stored.pending)
             has_all = Stage.SPELLCHECK_RESULT in work.records
+            has_ended = has_all or tx.outcomes.has_ended(essay.upload, slot)
             for event in events_of(essay, work.records, settings):
-                if stored.pending and not has_all and isinstance(event, EssayValidationFailedV1):
-                    # It is still to have its outcome, maybe another one and on another day.
+                if not has_ended and isinstance(event, EssayValidationFailedV1):
+                    # It is still to have its outcome, maybe another one and on another day; a dead
+                    # letter has none either.
                     continue
                 tx.outbox.publish(
                     event,
@@ -223,6 +241,8 @@ class EssayPipeline:
             if ended or written:
                 tx.essays.note_outcome(batch_id, slot, ended=ended, news=written, outcome=outcome)
                 tx.batches.touch(batch_id)
+                return stored.generation + 1
+            return stored.generation
 
 
 def record_attempt(

@@ -45,7 +45,11 @@ def write_manifest(ledger: Ledger, blobs: BlobStore, batch_id: str) -> StoredRes
     manifest = manifest_of(facts)
     key, digest = store_json(blobs, ContentType.BATCH_MANIFEST, batch_id, manifest)
     with ledger.write() as tx:
+        now = BatchFacts.read(tx, batch_id, lock=True)
         tx.results.record(batch_id, ContentType.BATCH_MANIFEST, digest, key)
+        if _fingerprint(now) != digest:
+            # Whoever reported the batch meanwhile stored theirs before: it is to be done again.
+            tx.batches.touch(batch_id)
     return StoredResult(key, digest, facts)
 
 
@@ -87,6 +91,9 @@ def release(ledger: Ledger, batch_id: str) -> Release:
 def note_if_reported(tx: Transaction, batch_id: str, facts: BatchFacts | None = None) -> bool:
     """Mark the batch as reported once manifest, report and release of its facts are stored.
 
+    Those of facts that came back were stored before; they count when they are the latest again,
+    since that is what readers are given and what Dagster shows.
+
     Args:
         tx: A transaction that may write.
         batch_id: The batch.
@@ -102,8 +109,9 @@ def note_if_reported(tx: Transaction, batch_id: str, facts: BatchFacts | None = 
     results = tx.results
     released = results.latest_release(batch_id)
     done = (
-        results.blob_of(batch_id, ContentType.BATCH_MANIFEST, manifest) is not None
-        and results.blob_of(batch_id, ContentType.BATCH_REPORT_HTML, report) is not None
+        results.is_latest(batch_id, ContentType.BATCH_MANIFEST, manifest)
+        and results.is_latest(batch_id, ContentType.BATCH_REPORT_JSON, report)
+        and results.is_latest(batch_id, ContentType.BATCH_REPORT_HTML, report)
         and (
             not facts.completeness.ready
             or (released is not None and released.fingerprint == manifest)

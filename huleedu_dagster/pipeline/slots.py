@@ -39,6 +39,7 @@ class Receipt:
     Attributes:
         size: Size in bytes.
         slot: The essay's slot, `None` for excess and late files.
+        correlation_id: Of the request that brought it first.
     """
 
     upload_id: str
@@ -48,6 +49,7 @@ class Receipt:
     received_at: datetime
     status: ReceiptStatus
     slot: str | None
+    correlation_id: str
 
     @classmethod
     def of(cls, upload: Upload, status: ReceiptStatus) -> "Receipt":
@@ -60,6 +62,7 @@ class Receipt:
             received_at=upload.received_at,
             status=status,
             slot=upload.slot,
+            correlation_id=upload.correlation_id,
         )
 
 

@@ -154,7 +154,8 @@ class Submission:
         """Record that the last file was handed in, in one transaction with what still waits.
 
         A submission without news is no event, unless the one that brought the news died before it
-        could say that it was finished; that files came again as they are is noted all the same.
+        could say that it was finished, and none that finished since can be taken for it: it is
+        known by its correlation id. That files came again as they are is noted all the same.
 
         Raises:
             sqlalchemy.exc.SQLAlchemyError: The ledger failed; nothing is promised for what waited.
@@ -272,12 +273,12 @@ class Submission:
         if _has_news(self.receipts):
             return True
         with self._ledger.read() as tx:
-            return bool(_unfinished(tx, self.batch.batch_id, self.receipts))
+            return bool(self._unfinished(tx, self.receipts))
 
     def _publish(self, tx: Transaction, receipts: Sequence[Receipt]) -> None:
         batch_id = self.batch.batch_id
         moments = [it.received_at for it in receipts if it.status is not ReceiptStatus.UNCHANGED]
-        moments = moments or _unfinished(tx, batch_id, receipts)
+        moments = moments or self._unfinished(tx, receipts)
         if not moments:
             return
         event = EssayUploadFinishedV1(
@@ -287,6 +288,21 @@ class Submission:
             correlation_id=uuid.UUID(self.correlation_id),
         )
         tx.outbox.publish(event, correlation_id=self.correlation_id, batch_id=batch_id)
+
+    def _unfinished(self, tx: Transaction, receipts: Sequence[Receipt]) -> list[datetime]:
+        """When those of these files came that no finished request can have brought."""
+        found = tx.outbox.data_of(self.batch.batch_id, EssayUploadFinishedV1.event_type)
+        finished = [EssayUploadFinishedV1.model_validate(it) for it in found]
+        last = _last(finished)
+        # Others that finished since say nothing of this request when it is sent again.
+        own = self.correlation_id
+        last_own = _last(it for it in finished if str(it.correlation_id) == own)
+        moments = []
+        for it in receipts:
+            since = last_own if it.correlation_id == own else last
+            if since is None or it.received_at > since:
+                moments.append(it.received_at)
+        return moments
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,10 +369,5 @@ def _has_news(receipts: Sequence[Receipt]) -> bool:
     return any(receipt.status is not ReceiptStatus.UNCHANGED for receipt in receipts)
 
 
-def _unfinished(tx: Transaction, batch_id: str, receipts: Sequence[Receipt]) -> list[datetime]:
-    """When those of these files came that no finished request can have brought."""
-    finished = tx.outbox.data_of(batch_id, EssayUploadFinishedV1.event_type)
-    last = max(
-        (EssayUploadFinishedV1.model_validate(it).upload_ts for it in finished), default=None
-    )
-    return [it.received_at for it in receipts if last is None or it.received_at > last]
+def _last(finished: Iterable[EssayUploadFinishedV1]) -> datetime | None:
+    return max((it.upload_ts for it in finished), default=None)

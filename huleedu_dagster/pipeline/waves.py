@@ -68,11 +68,13 @@ def slots_up_to(last: str) -> list[str]:
 def closing_run_key(facts: BatchFacts, report_fingerprint: str, revision: int) -> str:
     """The run key of a batch's closing work.
 
+    Facts that come back (a setting changed and changed back) are work again, and the key of the
+    first time is taken; each change raises the batch's generation, so that theirs is another one.
+
     Args:
         facts: The batch.
         report_fingerprint: Hash of what there is to report.
-        revision: The last released revision, 0 before the first: facts that come back (a setting
-            changed and changed back) are work again, and the key of the first time is taken.
+        revision: The last released revision, 0 before the first.
     """
     batch = facts.batch
     return hash_of([batch.batch_id, report_fingerprint, revision, batch.generation, batch.attempts])

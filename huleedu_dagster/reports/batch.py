@@ -35,10 +35,14 @@ def write_batch_report(ledger: Ledger, blobs: BlobStore, batch_id: str) -> Store
     html_key, _ = store_text(blobs, ContentType.BATCH_REPORT_HTML, batch_id, page)
     fingerprint = report_fingerprint(facts)
     with ledger.write() as tx:
-        tx.batches.get(batch_id, lock=True)
+        now = BatchFacts.read(tx, batch_id, lock=True)
         tx.results.record(batch_id, ContentType.BATCH_REPORT_JSON, fingerprint, json_key)
         tx.results.record(batch_id, ContentType.BATCH_REPORT_HTML, fingerprint, html_key)
-        note_if_reported(tx, batch_id)
+        if report_fingerprint(now) == fingerprint:
+            note_if_reported(tx, batch_id, now)
+        else:
+            # Whoever reported the batch meanwhile stored theirs before: it is to be done again.
+            tx.batches.touch(batch_id)
     return StoredResult(html_key, digest, facts)
 
 

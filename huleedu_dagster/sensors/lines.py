@@ -43,3 +43,16 @@ def log_died(
     status = "dead_lettered" if dead else "failed"
     level = logging.ERROR if dead else logging.WARNING
     _LOG.log(level, "run died", extra={**keys, "phase": "run", "status": status, "reason": how})
+
+
+def log_never_began(batch_id: str, run_id: str, corr_ids: Iterable[str]) -> None:
+    """Log that a run ended before it began, which counts as nothing: it is asked for again.
+
+    Args:
+        batch_id: The batch that it was to work on.
+        run_id: The run.
+        corr_ids: What its essays, or its batch, came under: a line for each.
+    """
+    keys = {"batch_id": batch_id, "run_id": run_id, "phase": "run", "status": "failed"}
+    for corr_id in sorted(set(corr_ids)):
+        _LOG.warning("run never began", extra={"corr_id": corr_id, **keys})

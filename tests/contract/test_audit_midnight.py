@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from huleedu_dagster.domain.outcomes import Stage
+from huleedu_dagster.domain.outcomes import EssayOutcome, Stage
 from huleedu_dagster.domain.registration import BatchSettings
 from huleedu_dagster.ledger.audit_facts import Days
 from huleedu_dagster.ledger.ledger import Ledger
 from huleedu_dagster.pipeline import lifecycle
 from huleedu_dagster.pipeline.history import history_of_day
+from huleedu_dagster.pipeline.reprocessing import reprocess
 from huleedu_dagster.reports.audit import stored_report, write_audit_report
 from huleedu_dagster.reports.audit_checks import recounted_agree
 from tests.support.at_once import at_once
@@ -23,6 +24,7 @@ BEFORE = (MIDNIGHT - timedelta(days=1)).date()
 AFTER = MIDNIGHT.date()
 MOMENT = timedelta(milliseconds=50)
 TO_TEXT = frozenset({Stage.RAW_UPLOAD, Stage.EXTRACTED_PLAINTEXT})
+TO_VALIDATION = TO_TEXT | {Stage.VALIDATION_RESULT}
 
 
 @pytest.fixture
@@ -94,11 +96,52 @@ def test_an_essay_is_told_to_have_failed_when_its_outcome_is_recorded(shop: Work
 
 def test_an_essay_that_is_accepted_in_the_end_was_not_rejected(shop: Workshop) -> None:
     hand_in(shop, "a.txt", b"too short")
-    shop.process(stages=TO_TEXT | {Stage.VALIDATION_RESULT})
+    shop.process(stages=TO_VALIDATION)
     lifecycle.change_settings(shop.ledger, "class-a", BatchSettings(min_words=1))
     shop.process()
     with shop.ledger.read() as tx:
         assert tx.audit.totals(AFTER)["accepted"] == 1
+    assert differing(shop, AFTER) == {}
+
+
+def test_a_dead_letter_is_told_to_have_failed_when_its_outcome_is_recorded(shop: Workshop) -> None:
+    shop.clock.now = MIDNIGHT - timedelta(hours=1)
+    hand_in(shop, "a.txt", b"")
+    shop.fail_until_dead()
+    shop.process(stages=TO_VALIDATION)
+    assert shop.facts().outcome(shop.essay()) is EssayOutcome.DEAD_LETTERED
+    assert events(shop.ledger, "essay_validation") == []
+    shop.clock.now = MIDNIGHT + timedelta(hours=1)
+    reprocess(shop.ledger, "class-a")
+    shop.process()
+    assert len(events(shop.ledger, "essay_validation")) == 1
+    with shop.ledger.read() as tx:
+        assert [tx.audit.totals(it)["rejected"] for it in (BEFORE, AFTER)] == [0, 1]
+    assert differing(shop, BEFORE, AFTER) == {}
+
+
+def test_a_dead_letter_that_is_accepted_in_the_end_was_not_rejected(shop: Workshop) -> None:
+    hand_in(shop, "a.txt", b"too short")
+    shop.fail_until_dead()
+    shop.process(stages=TO_VALIDATION)
+    lifecycle.change_settings(shop.ledger, "class-a", BatchSettings(min_words=1))
+    reprocess(shop.ledger, "class-a")
+    shop.process()
+    assert shop.facts().outcome(shop.essay()) is EssayOutcome.ACCEPTED
+    assert events(shop.ledger, "essay_validation") == []
+    assert differing(shop, AFTER) == {}
+
+
+def test_an_essay_that_has_its_outcome_is_told_to_fail_when_its_validation_does(
+    shop: Workshop,
+) -> None:
+    hand_in(shop, "a.txt", b"two words")
+    lifecycle.change_settings(shop.ledger, "class-a", BatchSettings(min_words=1))
+    shop.process()
+    lifecycle.change_settings(shop.ledger, "class-a", BatchSettings())
+    shop.process(stages=TO_VALIDATION)
+    assert shop.facts().outcome(shop.essay()) is EssayOutcome.REJECTED
+    assert len(events(shop.ledger, "essay_validation")) == 1
     assert differing(shop, AFTER) == {}
 
 

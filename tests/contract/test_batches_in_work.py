@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ SECONDS = (None, 59.0, 59.999999, 60.0, 60.000001, 61.0, 4_000.0)
 
 def every_kind() -> list[Registration]:
     """Batches that close by each rule or by none, around a minute after their registration."""
-    kinds = itertools.product(SECONDS, SECONDS, (None, 1, 2), ("cli", "inbox"))
+    timeouts = (*SECONDS, 1e18, inf)
+    kinds = itertools.product(SECONDS, timeouts, (None, 1, 2), ("cli", "inbox"))
     return [
         Registration(
             batch_id=f"b{number}",

@@ -195,16 +195,18 @@ def test_current_outcomes_come_by_slot_and_name_of_the_stage(ledger: Ledger) -> 
 def test_the_latest_result_is_that_of_the_facts_seen_last(
     ledger: Ledger, clock: ManualClock
 ) -> None:
-    """Facts may return to what they were: a spelling version is taken back."""
+    """Facts may return to what they were, and a clock may stand still or be set back."""
     kind = ContentType.BATCH_REPORT_HTML
     with ledger.write() as tx:
         tx.batches.register(registration())
-    for fingerprint in ("one", "two", "one"):
-        clock.advance(1)
+    for fingerprint, seconds in (("one", 1), ("two", 0), ("one", -60)):
+        clock.advance(seconds)
         with ledger.write() as tx:
             tx.results.record("a", kind, fingerprint, f"blob of {fingerprint}")
     with ledger.read() as tx:
         assert tx.results.latest_blob("a", kind) == "blob of one"
+        assert tx.results.is_latest("a", kind, "one")
+        assert not tx.results.is_latest("a", kind, "two")
 
 
 def test_moments_without_a_zone_are_refused(ledger: Ledger) -> None:

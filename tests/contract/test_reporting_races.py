@@ -8,12 +8,14 @@ import pytest
 from dagster import DagsterInstance, SensorDefinition, build_sensor_context
 
 from huleedu_dagster.ledger.ledger import Ledger, Transaction
+from huleedu_dagster.pipeline.results import StoredResult, write_manifest
 from huleedu_dagster.pipeline.views import BatchFacts
 from huleedu_dagster.reports.batch import write_batch_report
 from huleedu_dagster.resources.ledger import LedgerResource
 from huleedu_dagster.sensors.batches import build_batch_sensor
 from huleedu_dagster.settings import Settings
-from tests.support.workshop import Workshop
+from huleedu_dagster.storage.port import BlobStore
+from tests.support.workshop import GOOD, Workshop
 
 _SECONDS = 1.0
 
@@ -72,4 +74,35 @@ def test_a_batch_is_not_noted_as_reported_for_facts_that_changed_meanwhile(
     monkeypatch.undo()
     assert shop.facts().batch.reported_fingerprint is None
     shop.release()
+    assert shop.facts().batch.reported_fingerprint is not None
+
+
+@pytest.mark.parametrize("write", [write_manifest, write_batch_report])
+def test_what_is_stored_of_facts_that_are_so_no_longer_is_stored_once_more(
+    ledger: Ledger,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    write: Callable[[Ledger, BlobStore, str], StoredResult],
+) -> None:
+    shop = Workshop(tmp_path, ledger=ledger)
+    shop.register(expected=1)
+    shop.receive("a.txt")
+    shop.process_pending()
+    shop.release()
+    put = shop.blobs.put
+    others: list[int] = []
+
+    def after_others(key: str, data: bytes) -> None:
+        put(key, data)
+        if not others:
+            others.append(1)
+            shop.receive("a.txt", GOOD + b" And of harbours.")
+            shop.process_pending()
+            others.append(shop.release().revision)
+
+    monkeypatch.setattr(shop.blobs, "put", after_others)
+    write(ledger, shop.blobs, "class-a")
+    assert others == [1, 2]
+    assert shop.facts().batch.reported_fingerprint is None
+    assert shop.release().revision == 2
     assert shop.facts().batch.reported_fingerprint is not None

@@ -40,7 +40,9 @@ def test_a_run_that_ends_while_its_batch_is_asked_for_again_is_no_deadlock(
     monkeypatch.setattr(EssayRows, "end_reprocessing", end_slowly)
     monkeypatch.setattr(EssayRows, "ask_again", ask_and_tell)
     with ThreadPoolExecutor(2) as pool:
-        run = pool.submit(shop.pipeline.mark_shown, "class-a", ["e001", "e002"], [essay])
+        told = [shop.pipeline.stored(it) for it in shop.facts().essays]
+        slots = ["e001", "e002"]
+        run = pool.submit(shop.pipeline.mark_shown, "class-a", told, slots, [essay])
         assert ended.wait(60)
         person = pool.submit(reprocess, ledger, "class-a")
         run.result(timeout=60)

@@ -229,7 +229,8 @@ def test_a_tick_that_asks_for_nothing_says_why(world: World) -> None:
         "No batch waits for its closing work; runs of it that wait or are under way: 0."
     )
     assert last_tick(world, "failure_sensor").skip_reason == (
-        "Runs that ended badly lately: 0, of which died and count as attempts now: 0."
+        "Runs that ended badly lately: 0, of which died and count as attempts now: 0, "
+        "and never began: 0."
     )
 
 

@@ -1,6 +1,6 @@
 """Which run leaves the queue first, by the daemon's own code for queued runs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -47,6 +47,10 @@ class Queue:
         order = list(self._instance.get_dynamic_partitions(ESSAY_DIMENSION))
         tags = {"huleedu/kind": "checks", "huleedu/batch": batch}
         self._daemon.launch(ESSAY_CHECK_JOB, tags | range_tags(batch, slots, order))
+
+    def launch(self, job: str, tags: Mapping[str, str]) -> None:
+        """Ask for a run as a person does; it waits."""
+        self._daemon.launch(job, tags)
 
     def waiting(self) -> set[tuple[str, str]]:
         """Kind and batch of each run that waits."""

@@ -1,17 +1,21 @@
 """Defects that a review found in healing: work that is done and that Dagster does not show."""
 
+import json
 from collections.abc import Iterator, Sequence
 
 import pytest
-from dagster import AssetMaterialization, DagsterRunStatus, MaterializeResult
+from dagster import AssetKey, AssetMaterialization, DagsterRunStatus, MaterializeResult
 from dagster._core.test_utils import create_run_for_test
 
 from huleedu_dagster.assets import batches
 from huleedu_dagster.assets.emission import BatchEmission
+from huleedu_dagster.assets.shown import shown_data_version
 from huleedu_dagster.domain.completeness import BatchStatus, ClosedBy
+from huleedu_dagster.domain.ids import ContentType
 from huleedu_dagster.domain.registration import BatchSettings
 from huleedu_dagster.pipeline.essays import EssayResult
 from huleedu_dagster.pipeline.lifecycle import change_settings, close, dead_letters
+from huleedu_dagster.pipeline.reprocessing import reprocess
 from huleedu_dagster.pipeline.results import StoredResult
 from huleedu_dagster.resources.pages import IntakePagesResource
 from tests.dagster.test_acceptance import BATCH_ASSETS, ESSAY_ASSETS, essays
@@ -190,3 +194,58 @@ def test_a_report_whose_event_was_lost_is_shown_by_the_next_run(
     assert lost == [batches.REPORT]
     assert world.view("b1").status is BatchStatus.INCOMPLETE
     assert world.materialized("batch_report") == {"b1"}
+
+
+def told(world: World) -> tuple[int, int]:
+    """How many essays the stored report says are ready, and how many rejected."""
+    with world.ledger.read() as tx:
+        key = tx.results.latest_blob("b1", ContentType.BATCH_REPORT_JSON)
+    assert key is not None
+    report = json.loads((world.settings.blob_folder / key).read_bytes())
+    return report["ready"], report["rejected"]
+
+
+def test_facts_that_come_back_are_reported_and_shown_again(world: World) -> None:
+    world.register("b1", expected=3)
+    world.hand_in("b1", essays(2))
+    close(world.ledger, "b1", ClosedBy.REQUEST)
+    world.settle()
+    first = {it: shown_data_version(world.instance, AssetKey(it), "b1") for it in BATCH_ASSETS}
+    assert told(world) == (2, 0)
+
+    for settings, expected in ((BatchSettings(min_words=500), (0, 2)), (BatchSettings(), (2, 0))):
+        change_settings(world.ledger, "b1", settings)
+        reprocess(world.ledger, "b1")
+        world.settle()
+        assert world.view("b1").status is BatchStatus.INCOMPLETE
+        assert told(world) == expected
+
+    again = {it: shown_data_version(world.instance, AssetKey(it), "b1") for it in BATCH_ASSETS}
+    assert again == first
+    assert len(world.runs("finalise_batch")) == 3
+    assert evaluate(world, "batch_sensor") == []
+
+
+def test_what_an_older_run_tells_last_does_not_stay(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready_batch(world, count=1)
+    events, overtaken = BatchEmission.events, list[bool]()
+
+    def late(self: BatchEmission, results: Sequence[EssayResult]) -> Iterator[AssetMaterialization]:
+        if not overtaken:
+            overtaken.append(True)
+            change_settings(world.ledger, "b1", BatchSettings(word_list=("teh",)))
+            assert world.materialize(ESSAY_ASSETS, CELLS[0]).success
+        yield from events(self, results)
+
+    monkeypatch.setattr(BatchEmission, "events", late)
+    assert world.materialize(ESSAY_ASSETS, CELLS[0]).success
+    world.settle()
+
+    with world.ledger.read() as tx:
+        stored = {it.stage.value: it.data_version for it in tx.outcomes.current("b1", "e001")}
+    shown = {it: shown_data_version(world.instance, AssetKey(it), CELLS[0]) for it in ESSAY_ASSETS}
+    assert overtaken
+    assert shown == stored
+    assert set(staleness(world, CELLS[0]).values()) == {"FRESH"}

@@ -22,6 +22,7 @@ from tests.dagster.test_acceptance import essays
 from tests.support import world_defs
 from tests.support.boundary import refuse_listing
 from tests.support.evaluating import evaluate
+from tests.support.runs import begun, die
 from tests.support.world import GOOD, World
 
 CRASH = Path(__file__).parents[1] / "support" / "crash.py"
@@ -100,25 +101,14 @@ def test_a_run_that_died_is_counted_once_and_its_essays_are_done_by_the_next(
     world.register("b1", expected=2)
     world.hand_in("b1", essays(2))
     (key,) = evaluate(world, "upload_sensor")
-    run = create_run_for_test(
-        world.instance,
-        job_name="process_essays",
-        status=DagsterRunStatus.STARTED,
-        run_config={"ops": {"essays": {"config": {"slots": ["e001", "e002"]}}}},
-        tags={
-            "dagster/run_key": str(key),
-            "dagster/sensor_name": "upload_sensor",
-            "huleedu/batch": "b1",
-            "huleedu/kind": "essays",
-        },
-    )
+    run = begun(world, "b1", "e001", "e002", key=key)
 
     assert world.daemon.fail_orphans() == 1
     world.settle()
 
     assert world.view("b1").status is BatchStatus.READY
     with world.ledger.read() as tx:
-        assert tx.failures.run_recorded(run.run_id)
+        assert tx.failures.counted(run.run_id) == {"e001", "e002"}
     assert world.rows()["attempts"] == 2
     world.settle()
     assert world.rows()["attempts"] == 2
@@ -157,12 +147,7 @@ def test_closing_work_whose_events_were_lost_is_emitted_again(world: World) -> N
     write_batch_report(world.ledger, world.blobs, "b1")
     release(world.ledger, "b1")
     assert world.view("b1").status is BatchStatus.READY
-    create_run_for_test(
-        world.instance,
-        job_name="finalise_batch",
-        status=DagsterRunStatus.FAILURE,
-        tags={"huleedu/batch": "b1", "huleedu/kind": "closing"},
-    )
+    die(world, begun(world, "b1"))
     world.settle()
 
     assert world.materialized("batch_release") == {"b1"}
@@ -174,13 +159,7 @@ def test_runs_that_keep_dying_end_in_dead_letters(world: World) -> None:
     world.register("b1", expected=1)
     world.hand_in("b1", essays(1))
     for _ in range(world.settings.max_attempts):
-        create_run_for_test(
-            world.instance,
-            job_name="process_essays",
-            status=DagsterRunStatus.FAILURE,
-            run_config={"ops": {"essays": {"config": {"slots": ["e001"]}}}},
-            tags={"huleedu/batch": "b1", "huleedu/kind": "essays"},
-        )
+        die(world, begun(world, "b1", "e001"))
     evaluate(world, "failure_sensor")
 
     (letter,) = dead_letters(world.ledger)

@@ -3,7 +3,6 @@
 import json
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from huleedu_dagster.intake.watching import Pace, Streams
 from huleedu_dagster.pipeline.reprocessing import reprocess
 from tests.intake.browsers import browser, session_of
 from tests.intake.served import EVERY_SCOPE, Served
+from tests.support.waiting import wait_for
 from tests.support.workshop import Workshop
 
 URL = "/v1/batches/class-a/stream"
@@ -103,14 +103,6 @@ def teacher_with_batch(served: Served, expected: int = 2) -> httpx.Client:
     return client
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for something that happens in another thread."""
-    until = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < until, "it did not happen"
-        time.sleep(0.005)
-
-
 def finish(shop: Workshop, expected: int = 2) -> None:
     """Hand in, process and release the whole batch."""
     for number in range(expected):
@@ -173,7 +165,7 @@ def test_a_quiet_stream_sends_comments_and_no_events(quick: Served) -> None:
         watcher.next()
         reader = threading.Thread(target=lambda: watcher.event())
         reader.start()
-        wait_until(lambda: watcher.comments >= 2)
+        wait_for(lambda: watcher.comments >= 2, 60)
         quick.shop.receive("a.txt")
         reader.join(60)
         assert not reader.is_alive()
@@ -212,8 +204,8 @@ def test_all_who_watch_a_batch_share_one_poller_that_ends_with_the_last(quick: S
             assert streams.watched == {"class-a": 2}
             quick.shop.receive("a.txt")
             assert one.next().event_id == two.next().event_id
-        wait_until(lambda: streams.watched == {"class-a": 1})
-    wait_until(lambda: streams.watched == {})
+        wait_for(lambda: streams.watched == {"class-a": 1}, 60)
+    wait_for(lambda: streams.watched == {}, 60)
 
 
 def test_a_slow_client_holds_nobody_up_and_gets_the_latest_state(quick: Served) -> None:
@@ -239,10 +231,10 @@ def slow_connection(served: Served) -> Iterator[socket.socket]:
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.connect((host, int(port)))
-        connection.settimeout(5)
+        connection.settimeout(60)
         head = f"GET {URL} HTTP/1.1\r\nHost: {host}:{port}\r\nAuthorization: Bearer {token}\r\n\r\n"
         connection.sendall(head.encode())
-        wait_until(lambda: served.app.state.streams.watched.get("class-a", 0) == 2)
+        wait_for(lambda: served.app.state.streams.watched.get("class-a", 0) == 2, 60)
         yield connection
 
 
@@ -263,7 +255,7 @@ def test_a_ledger_that_is_away_for_a_moment_ends_no_stream(
     with watching(client) as watcher:
         watcher.next()
         with ledger_away(monkeypatch) as asked:
-            wait_until(lambda: len(asked) >= 3)
+            wait_for(lambda: len(asked) >= 3, 60)
         quick.shop.receive("a.txt")
         assert watcher.next().data["received"] == 1
 
@@ -298,7 +290,7 @@ def ledger_away(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 def test_a_server_that_ends_does_not_wait_for_those_who_watch(served: Served) -> None:
     client = teacher_with_batch(served)
     config = uvicorn.Config(
-        served.app, log_config=None, access_log=False, timeout_graceful_shutdown=10
+        served.app, log_config=None, access_log=False, timeout_graceful_shutdown=600
     )
     server = IntakeServer(config, served.app.state.streams)
     with socket.socket() as listener:
@@ -306,14 +298,12 @@ def test_a_server_that_ends_does_not_wait_for_those_who_watch(served: Served) ->
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         port = listener.getsockname()[1]
-        wait_until(lambda: server.started)
+        wait_for(lambda: server.started, 60)
         with watching(client, url=f"http://127.0.0.1:{port}{URL}") as watcher:
             watcher.next()
             server.should_exit = True
-            before = time.monotonic()
             assert watcher.rest() == []
         thread.join(60)
-        assert time.monotonic() - before < 3
     assert not thread.is_alive()
 
 
@@ -333,6 +323,7 @@ def test_a_stream_goes_on_while_essays_are_worked_over_again(quick: Served) -> N
     with watching(client) as watcher:
         assert watcher.next().data["status"] == "ready"
         essay = quick.shop.essay("e001")
-        quick.shop.pipeline.mark_shown("class-a", ["e001"], [essay])
+        told = [quick.shop.pipeline.stored(essay)]
+        quick.shop.pipeline.mark_shown("class-a", told, ["e001"], [essay])
         assert watcher.next().data["status"] == "ready"
         assert watcher.rest() == ["settled"]

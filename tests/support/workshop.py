@@ -139,7 +139,7 @@ class Workshop:
         used = pipeline or self.pipeline
         result = used.process(settings, essay, stages, force=force)
         # As the essay op does once Dagster has the events.
-        used.mark_shown(batch_id, [slot])
+        used.mark_shown(batch_id, [result], [slot])
         return result
 
     def process_pending(self, *, pipeline: EssayPipeline | None = None) -> None:

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from huleedu_dagster.domain.completeness import ClosedBy
+from huleedu_dagster.domain.durations import MOST_SECONDS
 from huleedu_dagster.domain.outcomes import Code
 from huleedu_dagster.domain.placement import Placement, place
-from huleedu_dagster.domain.registration import BatchSettings, Registration
+from huleedu_dagster.domain.registration import BatchSettings, NewRegistration, Registration
 from huleedu_dagster.domain.validation import count_words, validate
 from huleedu_dagster.settings import Settings
 from tests.support.fakes import START
@@ -81,6 +82,14 @@ def test_a_deadline_without_a_time_zone_is_refused_at_registration() -> None:
 def test_a_timeout_is_longer_than_nothing(timeout: int) -> None:
     with pytest.raises(ValidationError):
         registration(timeout_seconds=timeout)
+
+
+@pytest.mark.parametrize("timeout", [float("inf"), float("nan"), 1e18, MOST_SECONDS + 1, 0])
+def test_a_batch_is_not_registered_with_a_timeout_of_more_than_a_year(timeout: float) -> None:
+    longest = registration(timeout_seconds=MOST_SECONDS).model_dump()
+    assert NewRegistration.model_validate(longest).timeout_seconds == MOST_SECONDS
+    with pytest.raises(ValidationError):
+        NewRegistration.model_validate({**longest, "timeout_seconds": timeout})
 
 
 @pytest.mark.parametrize(

@@ -182,9 +182,11 @@ def test_replayed_closing_work_is_asked_for_again(two: Workshop) -> None:
     two.process_pending()
     for it in range(3):
         attempt_at_batch(two, f"r{it}")
+    before = two.facts().batch.generation
     lifecycle.replay(two.ledger, letters(two)[0].dead_letter_id)
     batch = two.facts().batch
-    assert (batch.attempts, batch.generation) == (0, 1)
+    assert batch.attempts == 0
+    assert batch.generation > before
     assert not two.facts().closing_work_failed
     two.release()
     assert two.view().status.value == "ready"

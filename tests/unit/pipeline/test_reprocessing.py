@@ -128,10 +128,10 @@ def test_an_outcome_stands_until_all_stages_of_the_next_one_are_there(released: 
 def test_a_batch_is_not_released_while_half_of_it_is_worked_over(released: Workshop) -> None:
     newer = released.pipeline_with(extractor=NewerExtractor())
     essays = released.facts().essays
-    released.process("e001", pipeline=newer)
-    newer.mark_shown("class-a", ["e001"], [essays[0]])
+    result = released.process("e001", pipeline=newer)
+    newer.mark_shown("class-a", [result], ["e001"], [essays[0]])
     assert unreported(released) == []
-    released.process("e002", pipeline=newer)
-    newer.mark_shown("class-a", ["e002"], [essays[1]])
+    result = released.process("e002", pipeline=newer)
+    newer.mark_shown("class-a", [result], ["e002"], [essays[1]])
     assert unreported(released) == ["class-a"]
     assert released.release().revision == 2

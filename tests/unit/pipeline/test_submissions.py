@@ -132,6 +132,28 @@ def test_when_the_store_fails_what_came_whole_before_is_kept(shop: Workshop) -> 
     assert len(events(shop.ledger, "essay_upload")) == 1
 
 
+ONE, TWO, THREE = (f"{it}0000000-0000-4000-8000-000000000000" for it in "123")
+
+
+def test_a_request_that_died_is_finished_when_it_is_sent_again_whoever_finished_since(
+    shop: Workshop,
+) -> None:
+    shop.register(expected=5)
+    died = shop.intake.submission("class-a", correlation_id=ONE)
+    died.receive("a.txt", GOOD)
+    died.settle()
+    shop.hand_in("b.txt", correlation_id=TWO)
+
+    shop.hand_in("a.txt", correlation_id=ONE)
+    finished = events(shop.ledger, "essay_upload")
+    assert [it["correlation_id"] for it in finished] == [TWO, ONE]
+    assert [it["expected_count"] for it in finished] == [1, 1]
+    before = facts(shop.ledger)
+    for correlation_id in (ONE, TWO, THREE):
+        shop.hand_in("a.txt", "b.txt", correlation_id=correlation_id)
+    assert facts(shop.ledger) == before
+
+
 def test_two_requests_that_end_at_once_are_two_facts(shop: Workshop) -> None:
     """Also when both have as many files and the same correlation id."""
     shop.register()
