@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from huleedu_dagster.domain.durations import MOST_SECONDS, MOST_WAIT_SECONDS, Duration, Wait
 from huleedu_dagster.domain.ids import MAX_SLOTS
 from huleedu_dagster.domain.registration import BatchSettings
 
@@ -20,6 +21,9 @@ _BROKER_URL = re.compile(rf"rediss?://(?:[^@/?#]*@)?{_PLACE}(?:[/?][^@]*)?|(?!re
 
 _PAGES = r"^(?:https?://[^\s\"'<>@?#]+)?$"
 """Addresses for links: with no password, and such that a path can follow."""
+
+_MOST = 10**15
+"""More of anything was a slip of the hand: a petabyte."""
 
 
 def _user_cache() -> Path:
@@ -146,23 +150,23 @@ class Settings(BaseSettings):
     s3_secret_key: SecretStr | None = None
     s3_secure: bool = True
     s3_region: str = "us-east-1"
-    s3_connect_seconds: float = Field(default=5.0, gt=0)
-    s3_read_seconds: float = Field(default=30.0, gt=0)
+    s3_connect_seconds: Wait = 5.0
+    s3_read_seconds: Wait = 30.0
     max_attempts: int = Field(default=3, ge=1)
     max_slots: int = Field(default=MAX_SLOTS, ge=1, le=MAX_SLOTS)
     inbox_bucket: str = Field(default="", pattern=r"^(?:[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$")
     wave_limit: int = Field(default=2_000, ge=1)
-    inbox_settle_seconds: float = Field(default=2.0, ge=0)
-    inbox_quiet_seconds: float = Field(default=30.0, ge=0)
+    inbox_settle_seconds: Duration = 2.0
+    inbox_quiet_seconds: Duration = 30.0
     inbox_tick_files: int = Field(default=200, ge=1)
     max_upload_bytes: int = Field(default=50_000_000, ge=1)
-    sensor_interval_seconds: int = Field(default=3, ge=1)
-    retry_delay_seconds: float = Field(default=1.0, ge=0)
+    sensor_interval_seconds: int = Field(default=3, ge=1, le=MOST_WAIT_SECONDS)
+    retry_delay_seconds: float = Field(default=1.0, ge=0, le=MOST_WAIT_SECONDS, allow_inf_nan=False)
     extraction_workers: int = Field(default=2, ge=1)
     extraction_recycle_tasks: int = Field(default=100, ge=1)
     extraction_memory_bytes: int = Field(default=1024**3, ge=64 * 1024**2)
-    extraction_cpu_seconds: int = Field(default=10, ge=1)
-    extraction_wall_seconds: float = Field(default=30.0, gt=0)
+    extraction_cpu_seconds: int = Field(default=10, ge=1, le=MOST_WAIT_SECONDS)
+    extraction_wall_seconds: Wait = 30.0
     extraction_open_files: int = Field(default=64, ge=16)
     extraction_max_input_bytes: int = Field(default=25 * 1024**2, ge=1)
     extraction_max_zip_members: int = Field(default=2_000, ge=1)
@@ -182,11 +186,11 @@ class Settings(BaseSettings):
     intake_max_concurrent: int = Field(default=64, ge=1)
     intake_max_streams: int = Field(default=100, ge=1)
     intake_max_pending: int = Field(default=5_000, ge=1)
-    intake_idle_seconds: float = Field(default=60.0, gt=0)
-    intake_retry_seconds: int = Field(default=5, ge=1)
+    intake_idle_seconds: Wait = 60.0
+    intake_retry_seconds: int = Field(default=5, ge=1, le=MOST_WAIT_SECONDS)
     intake_requests_per_minute: int = Field(default=1_200, ge=1)
     intake_failures_per_minute: int = Field(default=30, ge=1)
-    intake_session_seconds: int = Field(default=12 * 3600, ge=60)
+    intake_session_seconds: int = Field(default=12 * 3600, ge=60, le=MOST_SECONDS)
     intake_session_key: str = Field(default="", repr=False, pattern=r"^(?:\S{32,})?$")
     dagster_url: str = Field(default="", pattern=_PAGES)
     # It is in each event of an essay for ever.
@@ -203,6 +207,14 @@ class Settings(BaseSettings):
     variety: str = ""
     min_words: int = Field(default=5, ge=0)
     max_words: int = Field(default=10_000, ge=1)
+
+    @field_validator("*")
+    @classmethod
+    def _numbers_are_held_everywhere(cls, value: object) -> object:
+        # By databases, by clocks and by the kernel.
+        if isinstance(value, int) and value > _MOST:
+            raise ValueError(f"is more than {_MOST}")
+        return value
 
     @model_validator(mode="after")
     def _batches_can_have_them(self) -> "Settings":

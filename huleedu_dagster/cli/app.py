@@ -146,8 +146,14 @@ def _invalid(error: "ValidationError") -> Iterator[str]:
     """What is wrong with settings or options; of one setting, which one it is."""
     for it in error.errors():
         sentence = it["msg"].removeprefix("Value error, ")
-        is_setting = error.title == "Settings" and it["loc"]
-        yield f"HULEEDU_{str(it['loc'][0]).upper()}: {sentence}" if is_setting else sentence
+        name = str(it["loc"][0]) if it["loc"] else ""
+        if name and error.title == "Settings":
+            yield f"HULEEDU_{name.upper()}: {sentence}"
+        elif name and it["type"] != "value_error":
+            # A sentence of the library's, which does not tell what it is about.
+            yield f"{name.replace('_', ' ')}: {sentence}"
+        else:
+            yield sentence
 
 
 if __name__ == "__main__":

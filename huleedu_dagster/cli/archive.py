@@ -7,11 +7,13 @@ import typer
 
 from huleedu_dagster.cli.common import HomeOption, Installation, JsonOption, print_json
 
+_CENTURY = 36_525
+
 
 def archive(
     older_than: Annotated[
         int,
-        typer.Option("--older-than", min=2, help="Days since a batch was released."),
+        typer.Option("--older-than", min=2, max=_CENTURY, help="Days since a batch was released."),
     ],
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Tell which batches it would be, and change nothing.")

@@ -1,7 +1,8 @@
 """Commands about batches: register, close, reopen, waive, status, show."""
 
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,19 +26,25 @@ from huleedu_dagster.cli.common import (
     exit_code,
     fail,
     print_json,
+    print_json_list,
 )
 from huleedu_dagster.cli.essay_text import print_essay
 from huleedu_dagster.cli.run import check_count
 from huleedu_dagster.cli.tables import print_batch, print_rows
 from huleedu_dagster.cli.work import current_tools, work_and_export
+from huleedu_dagster.ledger.ledger import Transaction
+from huleedu_dagster.ledger.records import Batch
 from huleedu_dagster.pipeline import lifecycle, reprocessing
 from huleedu_dagster.pipeline.essay_views import essay_view
+from huleedu_dagster.pipeline.views import BatchFacts, batch_view
 
 BatchArgument = Annotated[str, typer.Argument(help="Id of the batch.")]
 EssayArgument = Annotated[str, typer.Argument(help="Slot of the essay, such as e001.")]
 WaitOption = Annotated[
     bool, typer.Option("--wait", help="Process what there is to do and wait for the batch.")
 ]
+_LATEST = 50
+_PAGE = 500
 
 
 def register(
@@ -154,24 +161,30 @@ def reprocess(
 
 
 def status(
-    batch: Annotated[str | None, typer.Argument(help="Id of the batch; all if left out.")] = None,
+    batch: Annotated[
+        str | None,
+        typer.Argument(
+            help="Id of the batch; if left out, those that are not done, and the latest."
+        ),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every batch there ever was.")] = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell where a batch stands, or all of them."""
+    """Tell where a batch stands, or all that are not done, and the latest."""
     installation = Installation.at(home)
     if batch is not None:
+        if every:
+            fail("say either a batch, or --all", Exit.USAGE)
         view = installation.view(batch)
         _print(installation, batch, as_json=as_json)
         raise typer.Exit(exit_code(view.status))
-    with installation.ledger.read() as tx:
-        ids = [it.batch_id for it in tx.batches.all()]
-    views = [installation.view(it).model_dump(mode="json", exclude={"essays"}) for it in ids]
     if as_json:
-        print_json(views)
-    else:
-        names = ("batch_id", "status", "expected", "received", "ready", "rejected", "missing")
-        print_rows("Batches", names, ([view[name] for name in names] for view in views))
+        print_json_list(view for page in _pages(installation, every=every) for view in page)
+        return
+    names = ("batch_id", "status", "expected", "received", "ready", "rejected", "missing")
+    for page in _pages(installation, every=every):
+        print_rows("Batches", names, ([view[name] for name in names] for view in page))
 
 
 def show(
@@ -187,6 +200,33 @@ def show(
         print_json(view)
     else:
         print_essay(view)
+
+
+def _pages(installation: Installation, *, every: bool) -> Iterator[list[dict[str, Any]]]:
+    """All batches, so many at a time, or those that matter now; says what is left out."""
+    if not every:
+        with installation.ledger.read() as tx:
+            found = tx.batches.not_done(or_latest=_LATEST, limit=_PAGE)
+            lines, left_out = _lines(tx, found), tx.batches.count() - len(found)
+        yield lines
+        if left_out:
+            told = f"Left out: {left_out} older batches; `huleedu status --all` tells of all"
+            typer.echo(told, err=True)
+        return
+    last: Batch | None = None
+    while True:
+        with installation.ledger.read() as tx:
+            found = tx.batches.behind(last, _PAGE)
+            lines = _lines(tx, found)
+        yield lines
+        if len(found) < _PAGE:
+            return
+        last = found[-1]
+
+
+def _lines(tx: Transaction, found: Iterable[Batch]) -> list[dict[str, Any]]:
+    views = (batch_view(BatchFacts.read(tx, it.batch_id), tx.now) for it in found)
+    return [it.model_dump(mode="json", exclude={"essays"}) for it in views]
 
 
 def _update(installation: Installation, batch: str, wanted: Wanted) -> None:

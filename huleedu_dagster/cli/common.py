@@ -2,10 +2,12 @@
 
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -34,6 +36,9 @@ HomeOption = Annotated[
     Path | None,
     typer.Option("--home", help="Home folder; HULEEDU_HOME or ~/.huleedu when left out."),
 ]
+MOST_NUMBER = 2**63 - 1
+"""The highest number that a row can have."""
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 
 
@@ -141,3 +146,13 @@ def fail(message: str, code: Exit) -> NoReturn:
 def print_json(value: Any) -> None:
     """Print one JSON value."""
     typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def print_json_list(values: Iterable[Any]) -> None:
+    """Print a list as one JSON value, of which an item at a time is held."""
+    before = "["
+    for value in values:
+        text = json.dumps(value, ensure_ascii=False, indent=2)
+        typer.echo(f"{before}\n{indent(text, '  ')}", nl=False)
+        before = ","
+    typer.echo("[]" if before == "[" else "\n]")

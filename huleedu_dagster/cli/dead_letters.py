@@ -6,7 +6,14 @@ from typing import Annotated, Any
 import typer
 
 from huleedu_dagster.cli.batches import WaitOption
-from huleedu_dagster.cli.common import HomeOption, Installation, JsonOption, exit_code, print_json
+from huleedu_dagster.cli.common import (
+    MOST_NUMBER,
+    HomeOption,
+    Installation,
+    JsonOption,
+    exit_code,
+    print_json,
+)
 from huleedu_dagster.cli.tables import print_batch, print_rows
 from huleedu_dagster.cli.work import work_and_export
 from huleedu_dagster.ledger.records import DeadLetter
@@ -14,7 +21,7 @@ from huleedu_dagster.pipeline import lifecycle
 
 app = typer.Typer(no_args_is_help=True, help="Dead letters: what failed too often.")
 
-_NumberArgument = Annotated[int, typer.Argument(help="Number of the dead letter.")]
+_NumberArgument = Annotated[int, typer.Argument(max=MOST_NUMBER, help="Number of the dead letter.")]
 
 
 @app.command("list")

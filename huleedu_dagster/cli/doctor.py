@@ -4,6 +4,7 @@ The only place that shows names of files nobody handed in yet: on the terminal, 
 """
 
 import os
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -70,6 +71,7 @@ def _printable(text: str) -> str:
 def _examine(installation: Installation) -> Iterator[Check]:
     settings = installation.settings
     yield _folder("home folder", settings.home)
+    yield guarded("who may look into it", lambda: _privacy(settings.home))
     ledger = guarded("ledger", lambda: _ledger(settings))
     yield ledger
     yield guarded("blob store", lambda: _blob_store(settings))
@@ -97,6 +99,23 @@ def _folder(name: str, folder: Path) -> Check:
     except OSError as error:
         return Check(name, ok=False, found=f"cannot be written: {error.strerror}")
     return Check(name, ok=True, found="writable" if folder.exists() else "made when it is needed")
+
+
+def _privacy(home: Path) -> Check:
+    name = "who may look into it"
+    if not home.exists():
+        return Check(name, ok=True, found="made for its owner alone")
+    found = home.stat()
+    mode = stat.S_IMODE(found.st_mode)
+    # Of a volume that is another account's nobody here can change it, in a container for one.
+    if not mode & stat.S_IRWXO or os.geteuid() not in (0, found.st_uid):
+        return Check(name, ok=True, found=f"as its owner wants it (mode {mode:03o})")
+    return Check(
+        name,
+        ok=False,
+        found=f"every account of this machine (mode {mode:03o}); "
+        f"`chmod o-rwx {home}` keeps them out",
+    )
 
 
 def _blob_store(settings: Settings) -> Check:

@@ -10,9 +10,10 @@ from typing import Annotated
 
 import typer
 
-from huleedu_dagster.cli.common import HomeOption, Installation, JsonOption
+from huleedu_dagster.cli.common import MOST_NUMBER, HomeOption, Installation, JsonOption
 from huleedu_dagster.relay.port import Envelope
 from huleedu_dagster.relay.reading import follow as followed
+from huleedu_dagster.relay.reading import recorded
 
 _SLICE_SECONDS = 0.1
 
@@ -73,7 +74,8 @@ def events(
         bool, typer.Option("--follow", "-f", help="Go on with new ones until Ctrl-C.")
     ] = False,
     after: Annotated[
-        int, typer.Option("--after", min=0, help="Begin behind this sequence number.")
+        int,
+        typer.Option("--after", min=0, max=MOST_NUMBER, help="Begin behind this sequence number."),
     ] = 0,
     numbered: Annotated[
         bool,
@@ -87,13 +89,12 @@ def events(
     With `--follow`, Ctrl-C or SIGTERM ends it with exit code 0.
     """
     installation = Installation.at(home)
-    with installation.ledger.read() as tx:
-        if batch is not None:
+    if batch is not None:
+        with installation.ledger.read() as tx:
             tx.batches.get(batch)
-        found = () if follow else tx.outbox.envelopes(batch, after=after)
-    for number, recorded in found:
-        _print(number, recorded, numbered=numbered)
     if not follow:
+        for seq, envelope in recorded(installation.ledger, batch, after=after):
+            _print(seq, envelope, numbered=numbered)
         return
     with stopped_by_signals() as stop:
         for seq, envelope in followed(

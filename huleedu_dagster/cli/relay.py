@@ -8,9 +8,18 @@ from typing import Annotated, Any
 
 import typer
 
-from huleedu_dagster.cli.common import Exit, HomeOption, Installation, JsonOption, fail, print_json
+from huleedu_dagster.cli.common import (
+    MOST_NUMBER,
+    Exit,
+    HomeOption,
+    Installation,
+    JsonOption,
+    fail,
+    print_json,
+)
 from huleedu_dagster.cli.events import ledger_unavailable, stopped_by_signals
 from huleedu_dagster.cli.tables import print_rows
+from huleedu_dagster.domain.durations import MOST_WAIT_SECONDS
 from huleedu_dagster.domain.keys import sha256_hex
 from huleedu_dagster.ledger.records import RelayDeadLetter
 from huleedu_dagster.ledger.relays import UnknownRelayDeadLetterError
@@ -43,7 +52,13 @@ _SecretOption = Annotated[
     ),
 ]
 _TimeoutOption = Annotated[
-    float, typer.Option("--timeout", min=0.1, help="Seconds that a webhook may take to answer.")
+    float,
+    typer.Option(
+        "--timeout",
+        min=0.1,
+        max=MOST_WAIT_SECONDS,
+        help="Seconds that a webhook may take to answer.",
+    ),
 ]
 
 
@@ -103,7 +118,7 @@ def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
 def replay_letters(
     to: _ToOption,
     number: Annotated[
-        int | None, typer.Argument(metavar="ID", help="Number of the dead letter.")
+        int | None, typer.Argument(metavar="ID", max=MOST_NUMBER, help="Number of the dead letter.")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every open one of this relay.")] = False,
     secret_file: _SecretOption = None,
@@ -149,8 +164,9 @@ def _relay(to: str, secret_file: Path | None, timeout: float) -> Relay:
 @contextmanager
 def _alone(installation: Installation, relay: Relay) -> Iterator[None]:
     """Hold a lock for a relay: two processes would deliver everything twice."""
+    installation.settings.make_home()
     folder = installation.settings.home / "relays"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)
     with (folder / f"{sha256_hex(relay.name.encode())[:12]}.lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

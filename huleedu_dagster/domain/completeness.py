@@ -72,11 +72,13 @@ class Completeness:
 
 def closing_moment(registration: Registration) -> datetime | None:
     """When the batch closes by the clock: its deadline, else its timeout; `None` for never."""
-    if registration.deadline is not None:
+    if registration.deadline is not None or registration.timeout_seconds is None:
         return registration.deadline
-    if registration.timeout_seconds is not None:
+    try:
         return registration.registered_at + timedelta(seconds=registration.timeout_seconds)
-    return None
+    except OverflowError:
+        # Registered by a version that took it; the end is in no calendar.
+        return None
 
 
 def due_to_close(

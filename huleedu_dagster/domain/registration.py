@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from huleedu_dagster.domain.durations import Timeout
 from huleedu_dagster.domain.ids import MAX_SLOTS
 from huleedu_dagster.domain.keys import hash_of
 
@@ -93,7 +94,7 @@ class BatchSettings(BaseModel):
 
 
 class Registration(BaseModel):
-    """A registered batch.
+    """A registered batch. Older versions took any timeout, and the ledger may hold such a one.
 
     Attributes:
         expected_essay_count: Slots the batch has; `None` when nobody said (then the most there
@@ -130,3 +131,9 @@ class Registration(BaseModel):
     def slots(self) -> int:
         """How many essays the batch has room for."""
         return self.expected_essay_count or MAX_SLOTS
+
+
+class NewRegistration(Registration):
+    """A batch that is being registered."""
+
+    timeout_seconds: Timeout | None = None

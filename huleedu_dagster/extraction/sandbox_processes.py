@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import socket
 import subprocess
 import time
@@ -25,6 +26,12 @@ _FIRST_FREE_DESCRIPTOR = 3
 # By glibc's standard a worker gives its memory back after every file and takes it for the next:
 # a hundred page faults for each PDF. Bytes; what is larger than the second still goes back.
 _KEPT_MEMORY = {"MALLOC_TRIM_THRESHOLD_": "16777216", "MALLOC_MMAP_THRESHOLD_": "1048576"}
+# How programs and libraries are found, languages, times and memory; what coverage of tests needs;
+# and the home folders, which tell whose process it is.
+_NEEDED = re.compile(
+    r"PATH|(?:HULEEDU_|DAGSTER_)?HOME|TMPDIR|VIRTUAL_ENV|PYTHON[A-Z0-9_]*|(?:LD|DYLD)_[A-Z_]+"
+    r"|LANG|LANGUAGE|LC_[A-Z]+|TZ|MALLOC_[A-Z_]+|GLIBC_TUNABLES|COVERAGE_[A-Z_]+|COV_CORE_[A-Z]+"
+)
 
 
 class WorkerDiedError(Exception):
@@ -228,7 +235,7 @@ class ForkServer:
                         stdin=theirs.fileno(),
                         stdout=subprocess.DEVNULL,
                         stderr=subprocess.DEVNULL,
-                        env={**_KEPT_MEMORY, **os.environ},
+                        env=_environment(),
                         # A signal to the terminal's group is for the parent to act on.
                         start_new_session=True,
                     )
@@ -237,6 +244,12 @@ class ForkServer:
                     raise
             self._control = ours
         return self._control
+
+
+def _environment() -> dict[str, str]:
+    """What a reader needs to start and no more: a file that takes it over finds no password."""
+    told = {name: it for name, it in os.environ.items() if _NEEDED.fullmatch(name)}
+    return {**_KEPT_MEMORY, **told}
 
 
 def _pair() -> tuple[socket.socket, socket.socket]:

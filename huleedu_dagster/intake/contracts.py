@@ -17,6 +17,7 @@ from pydantic import (
     field_validator,
 )
 
+from huleedu_dagster.domain.durations import Timeout
 from huleedu_dagster.domain.ids import MAX_SLOTS
 from huleedu_dagster.domain.registration import ApplyCorrections, BatchSettings
 from huleedu_dagster.ledger.records import UploadStatus
@@ -25,7 +26,6 @@ from huleedu_dagster.pipeline.views import BatchView
 
 _MAX_WORDS_OF_LIST = 10_000
 _MOST_WORDS = 1_000_000
-_YEAR_SECONDS = 366 * 24 * 3600
 _BATCH_PATTERN = r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$"
 _RFC_3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]")
 _VARIETY_PATTERN = r"^(?:[a-z]{2,3}-[A-Z]{2})?$"
@@ -108,12 +108,8 @@ class RegisterRequest(BaseModel):
     )
     instructions: Text = Field(default="", description="What the essays are about.")
     deadline: Moment | None = Field(default=None, description="When the batch closes.")
-    timeout_seconds: float | None = Field(
-        default=None,
-        gt=0,
-        le=_YEAR_SECONDS,
-        allow_inf_nan=False,
-        description="Seconds until the batch closes, where there is no deadline.",
+    timeout_seconds: Timeout | None = Field(
+        default=None, description="Seconds until the batch closes, where there is no deadline."
     )
     word_list: tuple[Word, ...] | None = Field(
         default=None, max_length=_MAX_WORDS_OF_LIST, description="Words that are right here."

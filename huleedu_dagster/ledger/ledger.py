@@ -223,7 +223,8 @@ class Ledger:
 
         database = sa.make_url(self.url)
         if database.get_backend_name() == "sqlite" and database.database:
-            Path(database.database).parent.mkdir(parents=True, exist_ok=True)
+            # For nobody else's eyes, as the home folder is, and often it is that.
+            Path(database.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         upgrade(self._engine)
 
     def schema_revision(self) -> str | None:

@@ -4,6 +4,7 @@ What was taken in is known from the ledger, under names that tell the places apa
 files is kept in Dagster; a file is looked into again only when its signature changes.
 """
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -25,6 +26,10 @@ from huleedu_dagster.pipeline.sources import (
 )
 from huleedu_dagster.pipeline.submission import note_unchanged
 
+_LOG = logging.getLogger("huleedu_dagster.inbox")
+# Defects that one class brings to light, which stop no other. Stores and ledgers fail otherwise.
+_OF_ONE_CLASS = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
+
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
@@ -34,7 +39,7 @@ class Sweep:
         taken: Files taken in.
         waiting: Files still changing, not to be had for the moment, or left for the next look.
         unreadable: Files that cannot be read, are too large or have a path that no essay can
-            have, and folders that cannot be listed; all stay where they are.
+            have, and folders that cannot be listed or looked into; all stay where they are.
         misnamed: Folders whose name is not a batch id, and files outside any folder.
     """
 
@@ -103,7 +108,12 @@ class Sweeper:
             if not allowance.is_late:
                 last = batch_id
             # Of the others it is seen what waits there: they are not quiet.
-            total += self._sweep_batch(batch_id, allowance)
+            try:
+                total += self._sweep_batch(batch_id, allowance)
+            except _OF_ONE_CLASS as error:
+                keys = {"phase": "inbox", "batch_id": batch_id, "status": "failed"}
+                _LOG.error("a class cannot be taken in", extra=keys, exc_info=error)
+                total += Sweep(unreadable=1)
         return total, last if allowance.is_late else end
 
     def _closed(self, batch_ids: Sequence[str]) -> Collection[str]:

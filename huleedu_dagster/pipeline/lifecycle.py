@@ -8,7 +8,7 @@ from huleedu_dagster.domain.actions import SYSTEM, Action
 from huleedu_dagster.domain.completeness import ClosedBy, due_to_close
 from huleedu_dagster.domain.events import BatchReadinessTimeout
 from huleedu_dagster.domain.ids import BATCH_LEVEL, check_batch_id, check_slot
-from huleedu_dagster.domain.registration import BatchSettings, Registration
+from huleedu_dagster.domain.registration import BatchSettings, NewRegistration, Registration
 from huleedu_dagster.ledger.ledger import Ledger, Transaction
 from huleedu_dagster.ledger.metrics import Completion
 from huleedu_dagster.ledger.records import Batch, DeadLetter, DeadLetterState
@@ -51,7 +51,7 @@ def register(
         settings: What decides results.
         expected_essay_count: Slots it has; `None` if nobody said.
         deadline: When it closes.
-        timeout_seconds: Seconds until it closes, where there is no deadline.
+        timeout_seconds: Seconds until it closes, where there is no deadline; a year at most.
         source: Who registers: `cli`, `inbox` or `api`.
         course: Name of the course.
         class_name: Name of the class.
@@ -68,7 +68,7 @@ def register(
         pydantic.ValidationError: A value is out of range.
     """
     with ledger.write() as tx:
-        registration = Registration(
+        registration = NewRegistration(
             batch_id=check_batch_id(batch_id),
             registered_at=tx.now,
             correlation_id=correlation_id or str(uuid.uuid4()),

@@ -27,12 +27,15 @@ Recorded = tuple[int, Envelope]
 Result = TypeVar("Result")
 
 
-def recorded_after(ledger: Ledger, after: int, *, limit: int = PAGE) -> list[Recorded]:
+def recorded_after(
+    ledger: Ledger, after: int, *, batch_id: str | None = None, limit: int = PAGE
+) -> list[Recorded]:
     """The events behind a sequence number; no earlier one can come between them later.
 
     Args:
         ledger: Where they are recorded.
         after: The last sequence number that is known.
+        batch_id: The batch that they are of; any if `None`.
         limit: Events, at most.
 
     Returns:
@@ -42,7 +45,26 @@ def recorded_after(ledger: Ledger, after: int, *, limit: int = PAGE) -> list[Rec
         sqlalchemy.exc.SQLAlchemyError: The ledger cannot be read.
     """
     with ledger.read() as tx:
-        return list(tx.outbox.envelopes(after=after, limit=limit))
+        return list(tx.outbox.envelopes(batch_id, after=after, limit=limit))
+
+
+def recorded(ledger: Ledger, batch_id: str | None = None, *, after: int = 0) -> Iterator[Recorded]:
+    """The events behind a sequence number, of which a page at a time is held.
+
+    Args:
+        ledger: Where they are recorded.
+        batch_id: The batch that they are of; any if `None`.
+        after: The last sequence number that is known.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: The ledger cannot be read.
+    """
+    while True:
+        found = recorded_after(ledger, after, batch_id=batch_id)
+        yield from found
+        if len(found) < PAGE:
+            return
+        after = found[-1][0]
 
 
 def follow(

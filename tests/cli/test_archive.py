@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.in_process import Huleedu
 from tests.cli.test_commands import Shell, folder_of
 
 
@@ -29,3 +30,11 @@ def test_a_batch_released_long_ago_leaves_dagster_and_keeps_its_results(tmp_path
 def test_what_is_not_old_is_not_archived(tmp_path: Path) -> None:
     refused = Shell(tmp_path / "home").run("archive", "--older-than", "1")
     assert refused.returncode == 2
+
+
+@pytest.mark.parametrize("days", ["36526", "999999999", str(10**30)])
+def test_a_time_before_the_calendar_began_is_refused_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], days: str
+) -> None:
+    told = Huleedu(tmp_path / "home", monkeypatch, capsys)("archive", "--older-than", days, code=2)
+    assert "--older-than" in told

@@ -4,10 +4,11 @@ import json
 import os
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from huleedu_dagster.ledger.ledger import Ledger
 from huleedu_dagster.relay.signatures import verify
 from tests.cli.test_commands import Shell
 from tests.support.ledger import new_ledger
+from tests.support.waiting import wait_for
 from tests.unit.relay.events import envelopes, record, uploads
 from tests.unit.relay.receiver import Answer, receiver
 
@@ -138,6 +140,26 @@ def test_events_behind_a_number_are_printed_with_their_numbers(
     huleedu("events", "unknown", "--follow", code=2)
 
 
+@pytest.mark.parametrize(
+    "name", ["dlq show", "dlq replay", "relay replay --to x", "events --after"]
+)
+def test_a_number_that_no_row_can_have_is_refused_in_a_sentence(
+    huleedu: Huleedu, name: str
+) -> None:
+    huleedu(*name.split(), 2**63, code=2)
+
+
+def test_a_relay_that_comes_first_makes_a_home_for_its_user_alone(
+    shell: Shell, huleedu: Huleedu, tmp_path: Path
+) -> None:
+    before = os.umask(0o022)
+    try:
+        huleedu("relay", "run", "--to", tmp_path / "events.jsonl", "--once")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(shell.home.stat().st_mode) == 0o700
+
+
 def test_a_file_gets_every_event_once_and_the_status_says_so(
     huleedu: Huleedu, ledger: Ledger, tmp_path: Path
 ) -> None:
@@ -183,7 +205,7 @@ def test_a_relay_that_runs_is_not_run_twice_and_ends_well(
     with receiver() as there:
         target = ("--to", there.url, "--secret-file", secret)
         with started(shell, "relay", "run", *target) as process:
-            wait_for(lambda: len(there.requests) == 1)
+            wait_for(lambda: len(there.requests) == 1, 60)
             second = shell.run("relay", "run", *target, "--once")
             assert (second.returncode, "runs already" in second.stderr) == (1, True)
             process.send_signal(signal.SIGTERM)
@@ -204,11 +226,3 @@ def test_a_target_that_cannot_be_used_is_a_mistake_of_usage(
         ("--to", secret.parent),
     ):
         huleedu("relay", "run", *target, "--once", code=2)
-
-
-def wait_for(holds: Callable[[], bool]) -> None:
-    """Wait until something holds."""
-    end = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < end, "it never came to be"
-        time.sleep(0.02)

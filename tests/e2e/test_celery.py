@@ -16,7 +16,7 @@ from huleedu_dagster.domain.outcomes import Code
 from tests.support.sandboxes import sandbox_processes_under, wait_until
 
 _ROOT = Path(__file__).parents[2]
-_MARK = "TEST_SITE"
+_MARK = "HULEEDU_HOME"
 _SECONDS = 120
 # Broker and results are folders: there is no server and nothing to connect to.
 _MODULE = """

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import stat
 import threading
 import time
 from collections.abc import Iterator
@@ -94,6 +95,20 @@ def test_a_home_that_does_not_exist_is_well_and_stays_unmade(home: Path) -> None
     assert checks["in use by"]["found"].startswith("nobody")
     assert checks["dagster"]["found"].startswith("1.13.")
     assert not home.exists()
+
+
+@pytest.mark.parametrize(("mode", "ok"), [(0o700, True), (0o750, True), (0o755, False)])
+def test_a_home_that_every_account_may_enter_is_told_and_left_as_it_is(
+    home: Path, mode: int, *, ok: bool
+) -> None:
+    home.mkdir()
+    home.chmod(mode)
+    code, checks = findings(home)
+    assert (code == 0) is ok
+    check = checks["who may look into it"]
+    assert check["ok"] is ok
+    assert (f"`chmod o-rwx {home}`" in check["found"]) is not ok
+    assert stat.S_IMODE(home.stat().st_mode) == mode
 
 
 def test_what_the_inbox_cannot_take_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

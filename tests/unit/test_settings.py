@@ -111,3 +111,14 @@ def test_an_address_of_pages_that_no_link_can_be_made_from_is_refused(name: str,
 @pytest.mark.parametrize("url", ["", "http://127.0.0.1:8000", "https://school.example/essays/"])
 def test_an_address_of_pages_may_have_a_port_or_a_path(name: str, url: str) -> None:
     assert getattr(Settings.model_validate({name: url}), name) == url
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name for name, it in Settings.model_fields.items() if it.annotation in (int, float)],
+)
+@pytest.mark.parametrize("number", ["inf", "nan", "1e300", str(10**30)])
+def test_a_number_that_no_clock_and_no_database_holds_is_refused(name: str, number: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Settings.model_validate({name: number})
+    assert refused.value.errors()[0]["loc"] == (name,)

@@ -1,6 +1,7 @@
 """When a batch is closed, settled and ready, against a plain restatement of the rule."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import Any
 
 import pytest
@@ -143,6 +144,20 @@ def test_a_batch_without_a_deadline_closes_after_its_timeout_from_registration()
     assert due(later(9.9), last=later(9), **values) is None
     assert due(later(10), last=later(9), **values) is ClosedBy.TIMEOUT
     assert due(later(10), received=0, last=None, **values) is ClosedBy.TIMEOUT
+
+
+@pytest.mark.parametrize("timeout", [inf, 1e18])
+def test_a_timeout_whose_end_no_calendar_holds_never_closes_a_batch(timeout: float) -> None:
+    assert due(later(1e9), received=0, last=None, timeout_seconds=timeout) is None
+    assert due(later(1e9), received=1, timeout_seconds=timeout) is None
+    full = due(START, received=3, expected_essay_count=3, timeout_seconds=timeout)
+    assert full is ClosedBy.FULL
+
+
+def test_a_deadline_on_the_last_day_of_the_calendar_is_a_deadline() -> None:
+    last = datetime.max.replace(tzinfo=UTC)
+    assert due(later(1e9), deadline=last) is None
+    assert due(last, deadline=last) is ClosedBy.DEADLINE
 
 
 def test_an_inbox_folder_that_nobody_registered_closes_after_a_quiet_time() -> None:

@@ -47,6 +47,33 @@ def test_nothing_runs_before_the_first_file_and_after_closing() -> None:
     assert sandbox_processes() == before
 
 
+def test_a_reader_of_strangers_files_is_told_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = {
+        "HULEEDU_S3_SECRET_KEY": "geheim-1",
+        "HULEEDU_LEDGER_URL": "postgresql://huleedu:geheim-2@db/huleedu",
+        "HULEEDU_INTAKE_SESSION_KEY": "geheim-3",
+        "DAGSTER_POSTGRES_PASSWORD": "geheim-4",
+        "AWS_SECRET_ACCESS_KEY": "geheim-5",
+        "PGPASSWORD": "geheim-6",
+        "SOMETHING_ELSE": "geheim-7",
+    }
+    for name, value in secrets.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    monkeypatch.setenv("HULEEDU_HOME", "/srv/huleedu")
+    before = sandbox_processes()
+    with SandboxedExtractor() as extractor:
+        assert _reads(extractor)
+        told = [
+            Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+            for pid in sandbox_processes() - before
+        ]
+    assert len(told) == 2
+    assert [it for words in told for it in words if b"geheim" in it] == []
+    path = f"PATH={os.environ['PATH']}".encode()
+    assert all({path, b"LC_ALL=C.UTF-8", b"HULEEDU_HOME=/srv/huleedu"} <= {*it} for it in told)
+
+
 def test_an_extractor_that_nobody_holds_ends_its_processes() -> None:
     before = sandbox_processes()
     assert _reads(SandboxedExtractor())

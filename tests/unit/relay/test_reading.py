@@ -8,8 +8,8 @@ from sqlalchemy.exc import OperationalError
 
 from huleedu_dagster.domain.events import EVENT_MODELS
 from huleedu_dagster.ledger.ledger import Ledger
-from huleedu_dagster.relay.reading import POLL_SECONDS, follow, recorded_after
-from tests.unit.relay.events import NotedStop, record, take_away
+from huleedu_dagster.relay.reading import PAGE, POLL_SECONDS, follow, recorded, recorded_after
+from tests.unit.relay.events import NotedStop, record, take_away, uploads
 
 
 def test_a_missing_number_keeps_nobody_waiting(ledger: Ledger) -> None:
@@ -41,6 +41,32 @@ def test_following_reads_more_than_a_page(ledger: Ledger) -> None:
     record(ledger, *(f"u{number}" for number in range(1203)))
     found = [seq for seq, _ in follow(ledger, after=0, stop=NotedStop(when=lambda: True))]
     assert found == list(range(1, 1204))
+
+
+@pytest.mark.parametrize("count", [0, 1, PAGE, PAGE + 1, 2 * PAGE])
+def test_what_is_recorded_is_read_once_whatever_the_number_of_pages(
+    ledger: Ledger, count: int
+) -> None:
+    record(ledger, "first", "second")
+    record(ledger, *(f"u{number}" for number in range(count)))
+    assert [seq for seq, _ in recorded(ledger, after=2)] == list(range(3, count + 3))
+
+
+def test_of_one_batch_its_own_events_are_read(ledger: Ledger) -> None:
+    for number in range(3):
+        record(ledger, f"mine-{number}")
+        record(ledger, f"other-{number}", batch_id="class-9e")
+    found = recorded(ledger, "class-9e", after=2)
+    assert uploads([it for _, it in found]) == ["other-1", "other-2"]
+
+
+def test_recorded_events_are_held_a_page_at_a_time(ledger: Ledger) -> None:
+    record(ledger, *(f"u{number}" for number in range(PAGE)))
+    found = recorded(ledger)
+    next(found)
+    # Were all read at once, this would come too late.
+    record(ledger, "later")
+    assert [seq for seq, _ in found] == list(range(2, PAGE + 2))
 
 
 class Failing:
