@@ -286,8 +286,8 @@ def test_ctrl_c_lets_the_run_under_way_end_and_the_same_command_goes_on(
 ) -> None:
     folder = folder_of(tmp_path / "class", 12)
     command = [sys.executable, "-m", "huleedu_dagster.cli.app", "run", str(folder), "--batch", "b1"]
-    # Half of the class in a run, so that the first run is not the last.
-    environment = {**os.environ, "HULEEDU_HOME": str(shell.home), "HULEEDU_WAVE_LIMIT": "6"}
+    # One essay in a run, so that the first run is by far not the last.
+    environment = {**os.environ, "HULEEDU_HOME": str(shell.home), "HULEEDU_WAVE_LIMIT": "1"}
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     runs = shell.home / "dagster/storage/history/runs"
     until = time.monotonic() + 60

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -21,6 +22,7 @@ from huleedu_dagster.orchestration.databases import connections
 from huleedu_dagster.orchestration.home import DagsterHome
 from huleedu_dagster.settings import Settings
 from tests.support.postgres import postgres_database
+from tests.support.waiting import wait_for
 
 THREADS = 30
 _ASKED = 2
@@ -28,28 +30,77 @@ _SECONDS = 25
 """Less than a thread waits for a connection before it gives up."""
 
 
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[set[int]]:
+    """Processes of the server whose connections this one closed; they may still be on their way."""
+    found: set[int] = set()
+
+    def opens(connection: Any, _record: object) -> None:
+        found.discard(connection.info.backend_pid)
+
+    def closes(connection: Any, _record: object) -> None:
+        found.add(connection.info.backend_pid)
+
+    listeners = (("connect", opens), ("close", closes))
+    for name, listener in listeners:
+        sa.event.listen(sa.pool.Pool, name, listener)
+    yield found
+    for name, listener in listeners:
+        sa.event.remove(sa.pool.Pool, name, listener)
+
+
+class Seen:
+    """The connections to a database, as its server tells, but for the one that asks.
+
+    Attributes:
+        most: How many were open at the same time.
+    """
+
+    def __init__(self, wanted: int, closed: set[int]) -> None:
+        self.most = 0
+        self._wanted = wanted
+        self._closed = closed
+        self._holding = threading.Semaphore(wanted)
+
+    def look(self, connection: sa.Connection) -> None:
+        """Look once."""
+        query = (
+            "SELECT pid FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        pids = set(connection.exec_driver_sql(query).scalars())
+        self.most = max(self.most, len(pids - self._closed))
+
+    def hold(self) -> None:
+        """Called with a connection in hand: the first keep theirs until all of them are seen."""
+        if self._holding.acquire(blocking=False):
+            wait_for(lambda: self.most >= self._wanted, _SECONDS - 5)
+
+
 @contextmanager
-def most_seen(url: str) -> Iterator[list[int]]:
-    """The largest number of connections to a database while the block runs, but for this one."""
+def looking(url: str, wanted: int, closed: set[int]) -> Iterator[Seen]:
+    """Look at the connections to a database until the block ends.
+
+    Args:
+        url: Where it is.
+        wanted: How many threads `hold` theirs.
+        closed: Those that do not count.
+    """
     engine = sa.create_engine(url, poolclass=sa.pool.NullPool, isolation_level="AUTOCOMMIT")
-    query = (
-        "SELECT count(*) FROM pg_stat_activity "
-        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
-    ended, found = threading.Event(), [0]
+    ended, seen = threading.Event(), Seen(wanted, closed)
 
     def look() -> None:
         with engine.connect() as connection:
             while not ended.is_set():
-                found[0] = max(found[0], connection.exec_driver_sql(query).scalar_one())
+                seen.look(connection)
 
     with ThreadPoolExecutor(1) as threads:
-        looking = threads.submit(look)
+        looks = threads.submit(look)
         try:
-            yield found
+            yield seen
         finally:
             ended.set()
-            looking.result(60)
+            looks.result(60)
 
 
 def all_at_once(call: Callable[[int], object], times: int = _ASKED) -> None:
@@ -67,7 +118,9 @@ def all_at_once(call: Callable[[int], object], times: int = _ASKED) -> None:
 
 
 @pytest.mark.parametrize("bound", [1, 4])
-def test_thirty_threads_share_the_connections_to_the_ledger(bound: int, tmp_path: Path) -> None:
+def test_thirty_threads_share_the_connections_to_the_ledger(
+    bound: int, tmp_path: Path, closed: set[int]
+) -> None:
     with postgres_database() as url:
         settings = Settings(home=tmp_path, ledger_url=url, ledger_connections=bound)
         ledger = Ledger.of(settings)
@@ -77,16 +130,21 @@ def test_thirty_threads_share_the_connections_to_the_ledger(bound: int, tmp_path
                 tx.batches.find(f"batch-{number}")
             with ledger.read() as tx:
                 tx.batches.open()
+                seen.hold()
 
-        with most_seen(url) as found:
+        with looking(url, bound, closed) as seen:
             all_at_once(work)
         ledger.close()
-    assert found == [bound]
+    assert seen.most == bound
 
 
 @pytest.mark.parametrize(("bound", "for_pages"), [(2, False), (5, True)])
 def test_thirty_threads_share_the_connections_to_dagster(
-    bound: int, for_pages: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bound: int,
+    for_pages: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    closed: set[int],
 ) -> None:
     with postgres_database(migrated=False) as url:
         monkeypatch.setenv("HULEEDU_DAGSTER_DATABASE_URL", url)
@@ -95,10 +153,16 @@ def test_thirty_threads_share_the_connections_to_dagster(
             if for_pages:
                 # As the web server does it, which would have 21 for each of the three storages.
                 instance.optimize_for_webserver(5_000, 3_600, 20)
-            with most_seen(url) as found:
-                all_at_once(lambda _: ask(instance))
+
+            def work(_: int) -> None:
+                ask(instance)
+                with instance.run_storage.connect():  # type: ignore[attr-defined]
+                    seen.hold()
+
             # One is kept for a second connection inside a first.
-            assert found[0] in (bound - 1, bound)
+            with looking(url, bound - 1, closed) as seen:
+                all_at_once(work)
+            assert seen.most in (bound - 1, bound)
             assert timeout(instance) == ("5s" if for_pages else "0")
 
 
@@ -132,9 +196,11 @@ def test_the_server_is_told_what_a_connection_is_for(
         with DagsterHome(settings).instance() as instance, ledger.read() as tx:
             tx.batches.open()
             ask(instance)
+            # The server hears of those that made the tables and were closed a moment later.
+            one, other = {"huleedu ledger class-server": 1}, {"huleedu dagster class-server": 1}
+            wait_for(lambda: connections(ledger_url).here == one, 60)
+            wait_for(lambda: connections(url).here == other, 60)
             here = connections(ledger_url)
-            assert here.here == {"huleedu ledger class-server": 1}
-            assert connections(url).here == {"huleedu dagster class-server": 1}
             assert here.most == 200
             assert here.total >= 2
         ledger.close()

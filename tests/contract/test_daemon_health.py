@@ -31,7 +31,7 @@ def beat(home: DagsterHome, age: float, *kinds: str) -> None:
 
 def test_young_heartbeats_are_well_and_old_or_missing_ones_are_not(home: DagsterHome) -> None:
     beat(home, 100)
-    with pytest.raises(probes.UnhealthyError, match="last heartbeat was 10"):
+    with pytest.raises(probes.UnhealthyError, match=r"last heartbeat was 1\d\d s"):
         probes.daemon(home.settings)
     beat(home, 1)
     assert "last heartbeat was" in probes.daemon(home.settings)
@@ -60,7 +60,7 @@ def test_heartbeats_far_in_the_future_tell_nothing(
         probes.daemon(home.settings)
     assert probes.heartbeat_age(home.settings) == math.inf
     # Clocks differ a little.
-    beat(home, -5)
+    beat(home, -60)
     assert "last heartbeat was 0 s ago" in probes.daemon(home.settings)
     assert probes.heartbeat_age(home.settings) == 0
 

@@ -16,6 +16,7 @@ from huleedu_dagster.ledger.ledger import Ledger, Transaction
 from huleedu_dagster.relay.reading import recorded_after
 from tests.contract.test_ledger import registration
 from tests.support.ledger import database
+from tests.support.waiting import wait_for
 
 WRITERS = 4
 WRITES = 12
@@ -98,10 +99,8 @@ def postgres(tmp_path: Path) -> Iterator[Ledger]:
 
 
 def wait_for_a_waiting_lock(ledger: Ledger) -> None:
-    until = time.monotonic() + 10
     query = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory'")
-    while not ledger_scalar(ledger, query):
-        assert time.monotonic() < until, "nobody waits"
+    wait_for(lambda: bool(ledger_scalar(ledger, query)), 60)
 
 
 def ledger_scalar(ledger: Ledger, query: sa.TextClause) -> object:

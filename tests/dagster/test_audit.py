@@ -213,12 +213,19 @@ def freshness_at(world: World, moment: datetime) -> FreshnessState | None:
     return None if record is None else record.freshness_state
 
 
+def midnight(moment: datetime) -> datetime:
+    """When the day of a moment began."""
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
 def test_a_night_without_a_report_is_shown_as_failing(world: World) -> None:
     # Whoever runs the daemon has it looked after, without a setting.
     assert "FRESHNESS_DAEMON" in world.instance.get_required_daemon_types()
-    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    today = midnight(datetime.now(UTC))
     assert freshness_at(world, today + timedelta(days=1, hours=2)) is FreshnessState.UNKNOWN
-    # The event has the machine's time: some time today.
     audit(world, today.date() - timedelta(days=1))
+    # The event has the machine's time: some time today, or past the midnight that came meanwhile.
+    (event,) = world.instance.fetch_materializations(AssetKey(AUDIT), limit=1).records
+    today = midnight(datetime.fromtimestamp(event.timestamp, UTC))
     assert freshness_at(world, today + timedelta(days=1, minutes=30)) is FreshnessState.PASS
     assert freshness_at(world, today + timedelta(days=1, hours=2)) is FreshnessState.FAIL

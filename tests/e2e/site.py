@@ -24,6 +24,7 @@ _WORKER = "spawn_main"
 _CODE_SERVER = "dagster api grpc"
 _PORTS_OF_CONNECTIONS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _PORTS = 12_000
+_given: set[int] = set()
 _SERVERS = (_CODE_SERVER, "dagster_webserver", "dagster._daemon", "huleedu_dagster.intake")
 
 
@@ -36,11 +37,16 @@ def wait_for(is_so: Callable[[], bool], *, seconds: float, what: str) -> None:
 
 
 def free_port() -> int:
-    """A port that nobody listens on, and that the system gives to no connection meanwhile."""
+    """A port that nobody listens on or was given, and that no connection gets meanwhile."""
     first = int(_PORTS_OF_CONNECTIONS.read_text().split()[0])
-    while not can_listen(port := first - 1 - secrets.randbelow(_PORTS)):
-        pass
-    return port
+    # Each process of a test session that has several gives its own ones.
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    while True:
+        port = first - 1 - number - processes * secrets.randbelow(_PORTS // processes)
+        if port not in _given and can_listen(port):
+            _given.add(port)
+            return port
 
 
 def can_listen(port: int) -> bool:

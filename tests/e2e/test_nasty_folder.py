@@ -23,7 +23,7 @@ from huleedu_dagster.settings import Settings
 from huleedu_dagster.storage.local import LocalBlobStore
 from tests.factory.case import CANARY, Case
 from tests.factory.nasty_folder import classes, write_folder
-from tests.support.sandboxes import sandbox_processes
+from tests.support.sandboxes import sandbox_processes, wait_until
 
 _STUDENT = "Lindqvist"
 _LIMITS = {
@@ -39,10 +39,10 @@ class HandedIn:
     batch: str
     cases: Sequence[Case]
     home: Path
+    process: int
     exit_code: int
     out: str
     err: str
-    left_running: frozenset[int]
 
     @cached_property
     def view(self) -> dict[str, Any]:
@@ -91,8 +91,7 @@ def handed_in(
         except subprocess.TimeoutExpired:
             process.kill()
             raise
-    left = sandbox_processes(owner=process.pid)
-    return HandedIn(batch, cases, home, process.returncode, out, err, left)
+    return HandedIn(batch, cases, home, process.pid, process.returncode, out, err)
 
 
 def _words(cases: Sequence[Case]) -> str:
@@ -142,7 +141,7 @@ def test_the_command_ends_as_ready_in_one_run_and_leaves_nothing_behind(
     counts = {"ready": len(handed_in.cases) - rejected, "rejected": rejected, "missing": 0}
     assert {name: handed_in.view[name] for name in counts} == counts
     assert dead_letters(handed_in.ledger) == []
-    assert handed_in.left_running == frozenset()
+    wait_until(lambda: not sandbox_processes(owner=handed_in.process))
     with DagsterHome(Settings(home=handed_in.home)).instance() as instance:
         assert _runs_of(instance, handed_in.batch) == ["SUCCESS"]
 

@@ -170,7 +170,7 @@ def test_every_part_becomes_its_program_and_tells_its_health(parts: Parts) -> No
     # In production nobody is signed in for sitting at this computer, and there is no first token.
     address = f"http://127.0.0.1:{parts.ports['intake']}"
     page = {"Accept": "text/html"}
-    assert httpx.get(address, headers=page, trust_env=False).status_code == 303
+    assert httpx.get(address, headers=page, trust_env=False, timeout=60).status_code == 303
     assert not (parts.home / "intake-token").exists()
     pages = Pages(f"http://127.0.0.1:{parts.ports['web-server']}")
     assert pages.ask("{ permissions { permission value } }")["permissions"] != []

@@ -74,13 +74,13 @@ def test_the_pages_open_signed_in_with_the_token_in_the_home_folder(site: Site) 
     assert str(token_file) in said
     assert token_file.stat().st_mode & 0o777 == 0o600
     page = {"Accept": "text/html"}
-    with httpx.Client(base_url=url, trust_env=False) as browser:
+    with httpx.Client(base_url=url, trust_env=False, timeout=60) as browser:
         assert browser.get("/sign-in", headers=page).status_code == 200
         assert browser.get("/v1/batches").status_code == 401
         # The first page, whatever it is.
         assert browser.get("/", headers=page).status_code in (200, 404)
         (batch,) = browser.get("/v1/batches").json()
-    with httpx.Client(base_url=url, trust_env=False) as program:
+    with httpx.Client(base_url=url, trust_env=False, timeout=60) as program:
         assert program.get("/", headers={**page, "X-Forwarded-For": "::1"}).status_code == 303
         program.headers["Authorization"] = f"Bearer {token_file.read_text().strip()}"
         assert program.get("/v1/batches").json() == [batch]
@@ -97,7 +97,7 @@ def test_dagsters_pages_link_to_pages_of_the_intake_that_are_there(site: Site) -
     site.serve()
     intake, page = f"http://127.0.0.1:{site.intake_port}", {"Accept": "text/html"}
     shown = [("batch_manifest", BATCH), ("batch_release", BATCH), ("spellcheck_result", CELLS[0])]
-    with httpx.Client(base_url=intake, trust_env=False) as browser:
+    with httpx.Client(base_url=intake, trust_env=False, timeout=60) as browser:
         browser.get("/", headers=page)
         for asset, partition in shown:
             (link,) = site.pages.links(asset, partition)
@@ -203,7 +203,7 @@ def test_after_a_killed_code_server_up_says_so_and_the_next_one_heals(site: Site
     said = "".join(up.lines)
     assert "the code server was killed by signal 9; see logs/code-server.log" in said
     assert str(site.home) not in said.partition("the code server")[2]
-    assert site.processes() == []
+    wait_for(lambda: site.processes() == [], seconds=60, what="nothing is left")
     site.serve(revision="2")
     assert site.wait_until_ready("lost").ready == 3
     assert_one_run_failed(site, "lost")

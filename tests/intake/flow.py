@@ -108,7 +108,7 @@ class Flow:
         with self.world.ledger.write() as tx:
             tx.tokens.create(name, scopes, hash_token(token))
         headers = {"Authorization": f"Bearer {token}"}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=20, trust_env=False)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=60, trust_env=False)
 
 
 def kind(event: dict[str, Any]) -> str:

@@ -79,7 +79,7 @@ class IntakeProcess:
     def kill(self) -> None:
         """End it as a power cut would, as far as a process can be ended so."""
         self.process.kill()
-        assert self.process.wait(10) == -signal.SIGKILL
+        assert self.process.wait(60) == -signal.SIGKILL
 
     def remains(self) -> list[str]:
         """Files in store and spool that belong to no blob."""
@@ -118,7 +118,7 @@ def intake_process(home: Path, token: str = "", **settings: str) -> Iterator[Int
     finally:
         ledger.close()
         process.kill()
-        process.wait(10)
+        process.wait(60)
 
 
 def _token(ledger: Ledger) -> str:

@@ -23,7 +23,7 @@ from tests.intake import forms
 EXPECTED = 7
 _SIZES = (0, 1, 60, 700, 9_000, 70_000)
 _PIECES = (1, 2, 5, 12)
-_PATIENCE_SECONDS = 20
+_PATIENCE_SECONDS = 60
 
 
 @dataclass(frozen=True)

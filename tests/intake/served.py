@@ -39,9 +39,15 @@ LIMITS = IntakeLimits(
 
 
 class Counted:
-    """An application that knows how many requests it works on, also those whose client is gone."""
+    """An application that knows how many requests it works on, also those whose client is gone.
+
+    Attributes:
+        begun: How many it ever worked on.
+        under_way: How many it works on.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
+        self.begun = 0
         self.under_way = 0
         self._app = app
 
@@ -49,6 +55,7 @@ class Counted:
         """See ASGI."""
         counts = scope["type"] == "http"
         self.under_way += counts
+        self.begun += counts
         try:
             await self._app(scope, receive, send)
         finally:

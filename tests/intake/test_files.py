@@ -3,7 +3,7 @@
 import socket
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -29,20 +29,13 @@ from tests.intake.forms import (
 )
 from tests.intake.served import LIMITS, Served, serving
 from tests.support.ledger import events, facts
+from tests.support.waiting import wait_for
 
 
 def paths(served: Served) -> list[str]:
     """Paths of all files that were kept."""
     with served.shop.ledger.read() as tx:
         return [it.path for it in tx.essays.uploads_of("class-a")]
-
-
-def wait_for(is_so: Callable[[], bool]) -> None:
-    """Wait until something is so; fail the test when it takes longer than seconds."""
-    until = time.monotonic() + 60
-    while not is_so():
-        assert time.monotonic() < until, "it did not happen"
-        time.sleep(0.02)
 
 
 def test_the_drop_handlers_flow_ends_with_three_ready_essays_and_one_rejection(
@@ -266,9 +259,9 @@ def test_of_a_request_that_breaks_off_the_files_that_came_whole_are_kept(served:
     )
     with socket.create_connection((str(url.hostname), int(url.port or 0))) as phone:
         phone.sendall(head.encode() + whole[:-300])
-        wait_for(lambda: len(paths(served)) == 1)
+        wait_for(lambda: len(paths(served)) == 1, 60)
         assert events(served.shop.ledger, "upload.finished") == []
-    wait_for(lambda: len(events(served.shop.ledger, "upload.finished")) == 1)
+    wait_for(lambda: len(events(served.shop.ledger, "upload.finished")) == 1, 60)
     assert paths(served) == ["a.txt"]
     again = client.post(URL, content=whole, headers=KIND)
     assert statuses(again) == ["unchanged", "new_essay"]
@@ -327,13 +320,13 @@ def test_a_ledger_that_fails_for_a_moment_costs_a_slow_sender_nothing(served: Se
                 "CREATE TRIGGER full BEFORE INSERT ON essays BEGIN SELECT RAISE(ABORT, 'full'); END"
             )
         yield field("batch_id", "class-a") + files[0] + files[1][:100]
-        wait_for(lambda: len(shop.blob_hashes()) >= 1)
+        wait_for(lambda: len(shop.blob_hashes()) >= 1, 60)
         # Longer than a file that came whole waits for its place.
         time.sleep(0.3)
         assert paths(served) == []
         with shop.ledger.write() as tx:
             tx.connection.exec_driver_sql("DROP TRIGGER full")
-        wait_for(lambda: len(paths(served)) == 1)
+        wait_for(lambda: len(paths(served)) == 1, 60)
         yield files[1][100:] + files[2] + form()
 
     answer = client.post(URL, content=sent(), headers=KIND)

@@ -154,7 +154,7 @@ def test_a_process_of_another_user_is_asked_for_a_token(embedded: Served) -> Non
             f"{headers}Connection: close\\r\\n\\r\\n' >&3; cat <&3"
         )
         done = subprocess.run(
-            ["bash", "-c", script], user=user, cwd="/", capture_output=True, timeout=20, check=True
+            ["bash", "-c", script], user=user, cwd="/", capture_output=True, timeout=60, check=True
         )
         head = done.stdout.decode().partition("\r\n\r\n")[0].lower()
         assert head.startswith("http/1.1 ")

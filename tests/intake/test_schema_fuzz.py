@@ -94,7 +94,7 @@ def config_of(token: str) -> SchemathesisConfig:
             "seed": 1,
             "headers": {"Authorization": f"Bearer {token}"},
             "continue-on-failure": True,
-            "request-timeout": 10,
+            "request-timeout": 60,
             # The stream of an open batch is endless; its first event is looked at.
             "max-stream-events": 1,
             "dictionaries": {

@@ -20,6 +20,7 @@ from huleedu_dagster.settings import Settings
 from tests.intake.browsers import HTML, browser, secret_of, session_of, sign_in
 from tests.intake.served import LIMITS, Served, serving
 from tests.intake.test_door import problem
+from tests.support.sandboxes import wait_until
 
 REGISTER = "/v1/batches/register"
 ELSEWHERE = (
@@ -107,6 +108,7 @@ def test_a_wrong_token_is_told_and_starts_no_session(served: Served) -> None:
         assert "set-cookie" not in answer.headers
 
 
+@pytest.mark.usefixtures("clock")
 def test_too_many_wrong_tokens_have_to_wait_and_the_right_one_has_not(tmp_path: Path) -> None:
     limits = replace(LIMITS, failures_per_minute=2)
     with serving(tmp_path, limits) as served:
@@ -335,23 +337,33 @@ def test_a_form_that_cannot_be_read_is_refused_before_its_route(served: Served) 
     assert client.get("/v1/batches").status_code == 200
 
 
+def slow_sign_in(served: Served) -> socket.socket:
+    """A connection on which the form of the sign-in page never comes."""
+    url = urlsplit(served.url)
+    slow = socket.create_connection((str(url.hostname), int(url.port or 0)), timeout=60)
+    slow.sendall(
+        b"POST /sign-in HTTP/1.1\r\nHost: localhost\r\n"
+        b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\n"
+    )
+    return slow
+
+
+def test_who_is_too_slow_to_sign_in_is_given_up(tmp_path: Path) -> None:
+    with (
+        serving(tmp_path, replace(LIMITS, idle_seconds=0.2)) as served,
+        slow_sign_in(served) as slow,
+    ):
+        assert slow.recv(4096).startswith(b"HTTP/1.1 408 ")
+
+
 def test_who_is_slow_to_sign_in_keeps_nobody_else_from_anything(tmp_path: Path) -> None:
-    with serving(tmp_path, replace(LIMITS, max_concurrent=1, idle_seconds=2)) as served:
-        teacher, url = served.teacher(), urlsplit(served.url)
-        head = (
-            "POST /sign-in HTTP/1.1\r\nHost: localhost\r\n"
-            "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\n"
-        )
+    with serving(tmp_path, replace(LIMITS, max_concurrent=1, idle_seconds=600)) as served:
+        teacher = served.teacher()
         with ExitStack() as stack:
-            address = (str(url.hostname), int(url.port or 0))
-            slow = [stack.enter_context(socket.create_connection(address)) for _ in range(64)]
-            for it in slow:
-                it.settimeout(10)
-                it.sendall(head.encode())
+            slow = [stack.enter_context(slow_sign_in(served)) for _ in range(64)]
+            wait_until(lambda: served.counted.under_way == len(slow))
             assert teacher.get("/v1/batches").status_code == 200
             assert sign_in(served.client(), served.token("other")).status_code == 303
             assert select.select(slow, [], [], 0)[0] == []
-            for it in slow:
-                assert it.recv(4096).startswith(b"HTTP/1.1 408 ")
         large = {"token": "x" * 20_000}
         problem(served.client().post("/sign-in", data=large), 413, "REQUEST_TOO_LARGE")

@@ -1,12 +1,12 @@
 """Looks at the processes of guarded extractors from outside."""
 
 import os
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from huleedu_dagster.extraction.sandbox import SandboxedExtractor
+from tests.support.waiting import wait_for
 
 _MODULE = b"huleedu_dagster.extraction.sandbox_server"
 
@@ -17,10 +17,7 @@ def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
     Raises:
         AssertionError: It did not come about in time.
     """
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.01)
+    wait_for(true, seconds)
 
 
 def sandbox_processes(owner: int | None = None) -> frozenset[int]:

@@ -103,7 +103,7 @@ def client_of(options: S3Options) -> Minio:
         secret_key=options.secret_key,
         secure=False,
         region=options.region,
-        http_client=PoolManager(retries=False, timeout=10),
+        http_client=PoolManager(retries=False, timeout=60),
     )
 
 

@@ -2,6 +2,7 @@
 
 import random
 import time
+import tracemalloc
 
 import pytest
 
@@ -94,9 +95,13 @@ def test_a_zip_bomb_is_refused_at_once() -> None:
         (documents.odt_bytes, "content.xml"),
     ):
         data = build(["x"], extra_parts={part: bomb})
-        begun = time.perf_counter()
-        assert code_of(data, "docx") == "TOO_LARGE"
-        assert time.perf_counter() - begun < 1
+        tracemalloc.start()
+        try:
+            assert code_of(data, "docx") == "TOO_LARGE"
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert most < len(bomb) / 10
 
 
 def test_a_zip_with_a_lying_size_gives_no_partial_text() -> None:
@@ -140,9 +145,9 @@ def test_xml_with_a_document_type_is_corrupted(name: str, encoding: str) -> None
     xml = f'<?xml version="1.0" encoding="{encoding}"?>{_DTDS[name]}'.encode(encoding)
     docx = documents.docx_bytes([], extra_parts={"word/document.xml": xml})
     odt = documents.odt_bytes([], extra_parts={"content.xml": xml})
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert (code_of(docx), code_of(odt)) == ("CORRUPTED_FILE", "CORRUPTED_FILE")
-    assert time.perf_counter() - begun < 2
+    assert time.process_time() - begun < 5
 
 
 def test_xml_nested_too_deeply_is_corrupted() -> None:

@@ -12,7 +12,7 @@ class Answer:
     """One answer.
 
     Attributes:
-        drip: Seconds between the bytes of the answer; sent at once when 0.
+        drip: Seconds between the lines of an answer without end; no such answer when 0.
         silent: Whether nothing is answered until the receiver ends.
     """
 
@@ -58,17 +58,16 @@ def receiver(*answers: Answer) -> Iterator[Receiver]:
             request = Request(self.command, self.path, dict(self.headers.items()), body)
             answer = found.next_answer(request)
             if answer.silent:
-                found.over.wait(10)
+                found.over.wait(60)
                 return
             self.send_response(answer.status)
             for name, value in answer.headers.items():
                 self.send_header(name, value)
             if answer.drip:
                 self.flush_headers()
-                for _ in range(100):
+                while not found.over.wait(answer.drip):
                     self.wfile.write(b"X-Drip: drop\r\n")
-                    if found.over.wait(answer.drip):
-                        return
+                return
             self.end_headers()
 
         do_POST = _answer  # noqa: N815
