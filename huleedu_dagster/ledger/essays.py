@@ -7,9 +7,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from huleedu_dagster.domain.outcomes import StageOutcome
-from huleedu_dagster.ledger.records import Essay, Upload, UploadStatus
+from huleedu_dagster.ledger.records import DeadLetterState, Essay, Upload, UploadStatus
 from huleedu_dagster.ledger.rows import Rows
-from huleedu_dagster.ledger.tables import essays, uploads
+from huleedu_dagster.ledger.tables import dead_letters, essays, uploads
 
 _IN_GENERATION = sa.tuple_(essays.c.slot, essays.c.generation)
 
@@ -183,9 +183,13 @@ class EssayRows(Rows):
     def mark_overtaken(self, batch_id: str, generations: Mapping[str, int]) -> None:
         """Note that Dagster was told of slots as they were in these generations.
 
-        Those that are of another one are due, those without outcome anyway. Theirs is another
-        generation still: who tells of the last one may have done so before, and does not end that.
+        Those that are of another one are due, those without outcome anyway, and dead letters not:
+        nothing is shown of them before they are replayed. Theirs is another generation still: who
+        tells of the last one may have done so before, and does not end that.
         """
+        given_up = sa.select(dead_letters.c.slot).where(
+            dead_letters.c.batch_id == batch_id, dead_letters.c.state == DeadLetterState.OPEN
+        )
         self.connection.execute(
             sa.update(essays)
             .where(
@@ -193,6 +197,7 @@ class EssayRows(Rows):
                 essays.c.slot.in_(list(generations)),
                 _IN_GENERATION.not_in(list(generations.items())),
                 essays.c.pending.is_(sa.false()),
+                essays.c.slot.not_in(given_up),
             )
             .values(due=True, generation=essays.c.generation + 1)
         )

@@ -33,18 +33,29 @@ class InboxRows(Rows):
                 .values(signature=signature)
             )
 
-    def keep_open(self, mark: str) -> None:
+    def keep_open(self, mark: str, *, others: Sequence[str] = ()) -> None:
         """Let the quiet time of open batches begin now, as far as it closes them.
 
         Args:
             mark: Of the inbox that they have files in.
+            others: Marks of the other inboxes that begin like this one, which may be empty.
         """
+        path = inbox_files.c.path
         has_files = sa.exists().where(
-            inbox_files.c.batch_id == batches.c.batch_id, inbox_files.c.path.startswith(mark)
+            inbox_files.c.batch_id == batches.c.batch_id,
+            path.startswith(mark),
+            *(~path.startswith(it) for it in others),
         )
+        self._not_quiet(has_files)
+
+    def keep_batch_open(self, batch_id: str) -> None:
+        """Let the quiet time of one batch begin now, as far as it closes it."""
+        self._not_quiet(batches.c.batch_id == batch_id)
+
+    def _not_quiet(self, which: sa.ColumnElement[bool]) -> None:
         self.connection.execute(
             sa.update(batches)
-            .where(batches.c.closed_at.is_(None), batches.c.source == "inbox", has_files)
+            .where(batches.c.closed_at.is_(None), batches.c.source == "inbox", which)
             .values(last_received_at=self.now)
         )
 

@@ -54,7 +54,8 @@ class ResultRows(Rows):
         }
         if self.insert_new(batch_results, values):
             return True
-        if latest is None or latest.blob_key != blob_key:
+        known = self.blob_of(batch_id, kind, fingerprint)
+        if known != blob_key or latest is None or latest.blob_key != blob_key:
             # The facts are again what they were before, or other code tells of the same facts.
             self.connection.execute(
                 sa.update(batch_results)

@@ -13,7 +13,7 @@ from huleedu_dagster.domain.actions import INBOX
 from huleedu_dagster.domain.ids import is_batch_id, is_ignored_path
 from huleedu_dagster.domain.keys import hash_of
 from huleedu_dagster.domain.registration import BatchSettings
-from huleedu_dagster.pipeline.inbox_places import COMPLETE_FILE, Listing, Names
+from huleedu_dagster.pipeline.inbox_places import BUCKET_MARK, COMPLETE_FILE, Listing, Names
 from huleedu_dagster.pipeline.inbox_sweep import Sweep, Sweeper
 from huleedu_dagster.pipeline.inbox_turns import Allowance
 from huleedu_dagster.pipeline.intake import Intake
@@ -60,7 +60,6 @@ class Inbox:
         allowance = Allowance(limit, look_seconds=inf)
         intake = self.intake.by(self.intake.ledger.acting(INBOX))
         if not self.folder.exists():
-            # Of a share that is not mounted, too.
             self._keep_open(place.mark)
             return Sweep()
         try:
@@ -73,7 +72,7 @@ class Inbox:
     def _keep_open(self, mark: str) -> None:
         # Batches that nobody can see are not quiet, and what waits for them would be late.
         with self.intake.ledger.write() as tx:
-            tx.inbox.keep_open(mark)
+            tx.inbox.keep_open(mark, others=(BUCKET_MARK,))
 
 
 def misnamed(folder: Path) -> list[str]:

@@ -14,7 +14,7 @@ from huleedu_dagster.domain.actions import INBOX
 from huleedu_dagster.domain.ids import InvalidIdError, essay_path, is_batch_id, is_ignored_path
 from huleedu_dagster.domain.keys import hash_of
 from huleedu_dagster.domain.registration import BatchSettings
-from huleedu_dagster.pipeline.inbox_places import COMPLETE_FILE, Listing, Names
+from huleedu_dagster.pipeline.inbox_places import BUCKET_MARK, COMPLETE_FILE, Listing, Names
 from huleedu_dagster.pipeline.inbox_sweep import Sweep, Sweeper
 from huleedu_dagster.pipeline.inbox_turns import Allowance
 from huleedu_dagster.pipeline.intake import Intake
@@ -170,7 +170,7 @@ class _Bucket:
     bucket: InboxBucket
     closed_looks: int | None
     # No path inside a batch of the folder begins so.
-    mark: str = "/"
+    mark: str = BUCKET_MARK
 
     def names(self) -> Names:
         top = self.bucket.top()

@@ -10,6 +10,9 @@ from huleedu_dagster.pipeline.sources import Source
 COMPLETE_FILE = ".complete"
 """Says that all files of a batch are there."""
 
+BUCKET_MARK = "/"
+"""Before the names of the bucket's files in the ledger; those of the folder have none."""
+
 
 class InboxFile(Protocol):
     """One file of a batch, where it is."""

@@ -29,6 +29,8 @@ from huleedu_dagster.pipeline.submission import note_unchanged
 _LOG = logging.getLogger("huleedu_dagster.inbox")
 # Defects that one class brings to light, which stop no other. Stores and ledgers fail otherwise.
 _OF_ONE_CLASS = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
+_TOLD: dict[str, str] = {}
+"""Kind of the defect that this process told of a class last: it is told when it changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +110,7 @@ class Sweeper:
             if not allowance.is_late:
                 last = batch_id
             # Of the others it is seen what waits there: they are not quiet.
-            try:
-                total += self._sweep_batch(batch_id, allowance)
-            except _OF_ONE_CLASS as error:
-                keys = {"phase": "inbox", "batch_id": batch_id, "status": "failed"}
-                _LOG.error("a class cannot be taken in", extra=keys, exc_info=error)
-                total += Sweep(unreadable=1)
+            total += self._sweep_or_tell(batch_id, allowance)
         return total, last if allowance.is_late else end
 
     def _closed(self, batch_ids: Sequence[str]) -> Collection[str]:
@@ -121,6 +118,19 @@ class Sweeper:
             return ()
         with self.intake.ledger.read() as tx:
             return tx.inbox.closed_among(batch_ids)
+
+    def _sweep_or_tell(self, batch_id: str, allowance: Allowance) -> Sweep:
+        try:
+            found = self._sweep_batch(batch_id, allowance)
+        except _OF_ONE_CLASS as error:
+            self._keep_open(batch_id)
+            if _TOLD.get(batch_id) != type(error).__name__:
+                _TOLD[batch_id] = type(error).__name__
+                keys = {"phase": "inbox", "batch_id": batch_id, "status": "failed"}
+                _LOG.error("a class cannot be taken in", extra=keys, exc_info=error)
+            return Sweep(unreadable=1)
+        _TOLD.pop(batch_id, None)
+        return found
 
     def _sweep_batch(self, batch_id: str, allowance: Allowance) -> Sweep:
         try:
@@ -242,11 +252,7 @@ class Sweeper:
     def _keep_open(self, batch_id: str) -> None:
         # A batch that files are still being copied to is not quiet.
         with self.intake.ledger.write() as tx:
-            batch = tx.batches.find(batch_id)
-            if batch is None:
-                return
-            if batch.closed_at is None and batch.registration.source == "inbox":
-                tx.batches.touch(batch_id, received_at=tx.now)
+            tx.inbox.keep_batch_open(batch_id)
 
     def _close_once(self, batch_id: str, complete: str, known: Mapping[str, str]) -> None:
         # Remembered, so that a batch which someone opened again is not closed by the same file.

@@ -159,16 +159,16 @@ def _has_small_directory(file: Path | IO[bytes]) -> bool:
     end = tail.rfind(_END)
     if end < 0 or len(tail) < end + _END_BYTES:
         return False
-    counts: list[tuple[int, ...]] = [struct.unpack_from("<HI", tail, end + 10)]
+    members, length = struct.unpack_from("<HI", tail, end + 10)
     locator = end - _LOCATOR_BYTES
     long_end = locator - _LONG_END_BYTES
     # The library follows the longer record whenever there is one, whatever the short one says.
     if tail[max(0, locator) : end].startswith(_LOCATOR):
         if long_end < 0 or not tail.startswith(_LONG_END, long_end):
             return False
-        counts.append(struct.unpack_from("<QQ", tail, long_end + 32))
-    most = (MAX_ZIP_MEMBERS, MAX_ZIP_MEMBERS * _DIRECTORY_BYTES_PER_MEMBER)
-    return all(members <= most[0] and length <= most[1] for members, length in counts)
+        members, length = struct.unpack_from("<QQ", tail, long_end + 32)
+    is_short: bool = length <= MAX_ZIP_MEMBERS * _DIRECTORY_BYTES_PER_MEMBER
+    return is_short and bool(members <= MAX_ZIP_MEMBERS)
 
 
 def _within_limits(members: list[zipfile.ZipInfo], max_bytes: int) -> bool:

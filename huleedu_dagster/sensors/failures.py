@@ -24,7 +24,7 @@ from huleedu_dagster.assets.batches import RELEASE, REPORT
 from huleedu_dagster.assets.essays import FAILED_ESSAYS
 from huleedu_dagster.assets.groups import OF_ESSAYS, OWNED
 from huleedu_dagster.assets.shown import shown_data_version
-from huleedu_dagster.domain.ids import BATCH_LEVEL
+from huleedu_dagster.domain.ids import BATCH_LEVEL, ContentType
 from huleedu_dagster.ledger.ledger import Ledger, Transaction
 from huleedu_dagster.partitions import cell_key
 from huleedu_dagster.pipeline.essays import record_attempt
@@ -152,7 +152,10 @@ def _stopped_by_check(instance: DagsterInstance, run: DagsterRun) -> bool:
 def _shows_closing(instance: DagsterInstance, tx: Transaction, facts: BatchFacts) -> bool:
     """Whether Dagster shows the report, and for a ready batch the release, of these facts."""
     batch_id = facts.batch.batch_id
-    if shown_data_version(instance, AssetKey(REPORT), batch_id) != report_fingerprint(facts):
+    kind, fingerprint = ContentType.BATCH_REPORT_JSON, report_fingerprint(facts)
+    stored = tx.results.blob_of(batch_id, kind, fingerprint)
+    shown = shown_data_version(instance, AssetKey(REPORT), batch_id)
+    if stored is None or shown != stored.rpartition("/")[2]:
         return False
     if not facts.completeness.ready:
         return True

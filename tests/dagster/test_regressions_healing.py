@@ -22,6 +22,7 @@ from tests.dagster.test_acceptance import BATCH_ASSETS, ESSAY_ASSETS, essays
 from tests.dagster.test_backfills import LAUNCH, ready_batch
 from tests.dagster.test_staleness import staleness, status
 from tests.support.evaluating import evaluate
+from tests.support.runs import begun, die
 from tests.support.world import World
 
 CELLS = [f"b1|e00{number}" for number in (1, 2, 3)]
@@ -249,3 +250,17 @@ def test_what_an_older_run_tells_last_does_not_stay(
     assert overtaken
     assert shown == stored
     assert set(staleness(world, CELLS[0]).values()) == {"FRESH"}
+
+
+def test_closing_work_that_died_after_all_of_it_was_shown_is_not_done_again(world: World) -> None:
+    world.register("b1", expected=1)
+    world.hand_in("b1", essays(1))
+    world.settle()
+    runs = len(world.runs())
+    die(world, begun(world, "b1"))
+
+    world.settle()
+
+    with world.ledger.read() as tx:
+        assert tx.batches.get("b1").attempts == 0
+    assert len(world.runs()) == runs + 1

@@ -47,7 +47,8 @@ def empty_members(count: int, lie: str = "none") -> bytes:
     Args:
         count: How many; at most 65,534.
         lie: What its end says of them: `none` (the truth), `count` (that there is one) or
-            `short record` (that there is one, with the truth in a zip64 record before it).
+            `short record` (that there is one, with the truth in a zip64 record before it) or
+            `long record` (that a zip64 record tells, which does).
     """
     data = zipped({f"{number:05}.txt": b"" for number in range(count)})
     body, end = data[:-22], data[-22:]
@@ -60,4 +61,5 @@ def empty_members(count: int, lie: str = "none") -> bytes:
         "<4sQHHIIQQQQ", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, size, start
     )
     locator = struct.pack("<4sIQI", b"PK\x06\x07", 0, len(body), 1)
-    return body + long_end + locator + end[:8] + struct.pack("<HHI", 1, 1, 46) + end[16:]
+    told = (0xFFFF, 0xFFFF, 0xFFFFFFFF) if lie == "long record" else (1, 1, 46)
+    return body + long_end + locator + end[:8] + struct.pack("<HHI", *told) + end[16:]

@@ -214,3 +214,20 @@ def test_a_dead_letter_of_the_batch_does_not_change_what_its_report_tells(two: W
     for it in range(3):
         attempt_at_batch(two, f"r{it}")
     assert report_fingerprint(two.facts()) == before
+
+
+def test_a_dead_letter_that_was_shown_in_part_meanwhile_asks_for_no_run(shop: Workshop) -> None:
+    shop.register()
+    shop.receive("a.txt")
+    settings = shop.facts().batch.registration.settings
+    result = shop.pipeline.process(settings, shop.essay(), frozenset([Stage.RAW_UPLOAD]))
+    with shop.ledger.write() as tx:
+        # As whoever counts a run that died does.
+        tx.essays.mark_due("class-a", "e001")
+    shop.fail_until_dead()
+
+    shop.pipeline.mark_shown("class-a", [result], set())
+
+    assert not shop.essay().due
+    with shop.ledger.read() as tx:
+        assert tx.essays.due(99) == []

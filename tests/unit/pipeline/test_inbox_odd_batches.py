@@ -10,6 +10,7 @@ from huleedu_dagster.domain.registration import Registration
 from huleedu_dagster.ledger.tables import batches
 from huleedu_dagster.pipeline import lifecycle
 from huleedu_dagster.pipeline.inbox import Sweep
+from huleedu_dagster.pipeline.inbox_sweep import Sweeper
 from tests.unit.pipeline.posting import Post
 
 
@@ -47,3 +48,22 @@ def test_a_class_whose_record_is_damaged_stops_no_other(
     assert post.paths("class-b") == ["essay.txt"]
     (line,) = [it for it in caplog.records if it.getMessage() == "a class cannot be taken in"]
     assert line.__dict__["batch_id"] == "class-a"
+    before = len(caplog.records)
+    post.sweep()
+    assert len(caplog.records) == before, "it is told when it changes"
+
+
+def test_a_class_with_a_file_that_brings_a_defect_to_light_is_not_quiet(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post.drop("class-a/a.txt")
+    post.sweep()
+    post.drop("class-a/b.txt", b"b")
+    post.shop.clock.advance(60)
+
+    def broken(*_: object) -> None:
+        raise ValueError("a defect")
+
+    monkeypatch.setattr(Sweeper, "_take_in", broken)
+    assert post.sweep() == Sweep(unreadable=1)
+    assert post.shop.facts().batch.last_received_at == post.shop.clock.now

@@ -3,6 +3,7 @@
 import pytest
 
 from huleedu_dagster.pipeline.inbox import Sweep
+from huleedu_dagster.pipeline.inbox_places import BUCKET_MARK
 from tests.support.boundary import refuse_entering, refuse_listing, refuse_reading
 from tests.unit.pipeline.posting import Post
 
@@ -79,9 +80,21 @@ def test_while_the_inbox_is_away_no_batch_of_it_is_quiet(post: Post) -> None:
     post.drop("class-a/a.txt")
     post.sweep()
     post.shop.clock.advance(60)
-    post.folder.rename(post.folder.with_name("not mounted"))
+    post.folder.rename(post.folder.with_name("elsewhere"))
     assert post.sweep() == Sweep()
     assert post.shop.facts().batch.last_received_at == post.shop.clock.now
+
+
+def test_a_folder_that_is_away_keeps_no_class_of_the_bucket_open(post: Post) -> None:
+    post.shop.register("class-a", source="inbox")
+    post.shop.receive("a.txt")
+    with post.shop.ledger.write() as tx:
+        tx.inbox.remember("class-a", f"{BUCKET_MARK}a.txt", "as it was")
+    received = post.shop.facts().batch.last_received_at
+    post.shop.clock.advance(60)
+    post.folder.rmdir()
+    post.sweep()
+    assert post.shop.facts().batch.last_received_at == received
 
 
 def test_a_file_that_can_never_be_taken_in_does_not_keep_its_batch_open(post: Post) -> None:

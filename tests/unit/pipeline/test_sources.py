@@ -79,7 +79,7 @@ def test_an_archive_with_too_many_files_is_handed_in_as_it_is(
     assert members(archive(tmp_path, zipped({**three, "4.txt": b"x"}))) is None
 
 
-@pytest.mark.parametrize("lie", ["none", "count", "short record"])
+@pytest.mark.parametrize("lie", ["none", "count", "short record", "long record"])
 def test_a_huge_directory_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lie: str
 ) -> None:
@@ -93,8 +93,9 @@ def test_a_huge_directory_is_not_read(
     assert members(path) is None
 
 
-def test_an_archive_with_long_records_is_one_all_the_same(tmp_path: Path) -> None:
-    assert len(content(members(archive(tmp_path, empty_members(2, "short record"))))) == 2
+@pytest.mark.parametrize("lie", ["short record", "long record"])
+def test_an_archive_with_long_records_is_one_all_the_same(tmp_path: Path, lie: str) -> None:
+    assert len(content(members(archive(tmp_path, empty_members(2, lie))))) == 2
 
 
 def test_an_archive_with_a_file_that_is_too_large_is_handed_in_as_it_is(tmp_path: Path) -> None:
