@@ -41,7 +41,7 @@ from huleedu_dagster.resources.telling import store_errors_told
 from huleedu_dagster.storage.port import BlobStore
 
 AUDIT = "audit_report"
-_VERSION = "2"
+_VERSION = "3"
 
 FRESHNESS = FreshnessPolicy.cron(
     deadline_cron="0 1 * * *", lower_bound_delta=timedelta(hours=1), timezone="UTC"

@@ -40,7 +40,7 @@ from huleedu_dagster.resources.telling import store_errors_told
 MANIFEST = "batch_manifest"
 RELEASE = "batch_release"
 REPORT = "batch_report"
-_REPORT_VERSION = "3"
+_REPORT_VERSION = "4"
 _RELEASE_VERSION = "1"
 
 

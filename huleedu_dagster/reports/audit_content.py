@@ -39,6 +39,7 @@ class AuditBatch:
     """One batch of which something was counted on these days.
 
     Attributes:
+        class_name: What the teacher calls the class, empty if nobody said; it never changes.
         counts: The totals' counts, of this batch.
         completed_at: When it was released for the first time, if it was on these days.
         seconds_from_registration: From its registration to that release.
@@ -47,6 +48,7 @@ class AuditBatch:
     """
 
     batch_id: str
+    class_name: str
     registered_at: datetime
     counts: Mapping[str, int]
     completed_at: datetime | None
@@ -198,6 +200,7 @@ def moment_of(moment: datetime | None) -> str | None:
 def _batch_json(batch: AuditBatch) -> dict[str, Any]:
     return {
         "batch_id": batch.batch_id,
+        "class_name": batch.class_name,
         "registered_at": moment_of(batch.registered_at),
         **batch.counts,
         "misspellings_per_100_words": batch.rate,
@@ -223,9 +226,11 @@ def _batch(
 ) -> AuditBatch:
     facts = BatchFacts.read(tx, batch_id)
     view = batch_view(facts, tx.now)
+    registration = facts.batch.registration
     return AuditBatch(
         batch_id=batch_id,
-        registered_at=facts.batch.registration.registered_at,
+        class_name=registration.class_name,
+        registered_at=registration.registered_at,
         counts=counts,
         completed_at=completed.released_at if completed else None,
         seconds_from_registration=_since_registration(completed) if completed else None,

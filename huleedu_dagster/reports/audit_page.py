@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
-from huleedu_dagster.reports.audit_content import AuditContent
+from huleedu_dagster.domain.file_names import visible
+from huleedu_dagster.reports.audit_content import AuditBatch, AuditContent
 from huleedu_dagster.reports.charts import histogram
 from huleedu_dagster.reports.charts_bars import Series, columns, rows
 from huleedu_dagster.reports.figures import distribution
 from huleedu_dagster.reports.templates import render
 
-MOST_CLASSES = 25
-"""Classes in the chart of misspellings, at most; the table has all."""
+MOST_BATCHES = 25
+"""Batches in the chart of misspellings, at most; the table has all."""
 
 _UNITS = (("seconds", 1), ("minutes", 60), ("hours", 3_600), ("days", 86_400))
 _COUNTS: Mapping[str, str] = {
@@ -61,7 +62,7 @@ def audit_html(content: AuditContent) -> str:
 
 def charts(content: AuditContent) -> tuple[str, ...]:
     """The charts there is something for, as SVG."""
-    found = (_throughput(content), _completion(content), _rejections(content), _classes(content))
+    found = (_throughput(content), _completion(content), _rejections(content), _batches(content))
     return tuple(it for it in found if it)
 
 
@@ -89,10 +90,11 @@ def _completion(content: AuditContent) -> str:
         return ""
     unit, size = _unit(seconds)
     return histogram(
-        distribution([it / size for it in seconds]),
+        # To one decimal, as the ranges are written: nothing is between two of them.
+        distribution([round(it / size, 1) for it in seconds]),
         name="completion",
         title="Time to complete",
-        axis=f"From registration to first release, {unit}",
+        axis=f"From registration to first release, {unit} to one decimal",
         step=0.1,
         of="batches",
     )
@@ -107,19 +109,26 @@ def _rejections(content: AuditContent) -> str:
     )
 
 
-def _classes(content: AuditContent) -> str:
-    rates = [(it.batch_id, it.rate) for it in content.batches if it.rate is not None]
+def _batches(content: AuditContent) -> str:
+    rates = [(it, it.rate) for it in content.batches if it.rate is not None]
     if not rates:
         return ""
-    highest = sorted(rates, key=lambda it: (-it[1], it[0]))[:MOST_CLASSES]
-    some = f": the {MOST_CLASSES} highest of {len(rates)}" if len(rates) > MOST_CLASSES else ""
+    rates.sort(key=lambda it: (-it[1], it[0].batch_id))
+    highest = [(_name(it), rate) for it, rate in rates[:MOST_BATCHES]]
+    some = f": the {MOST_BATCHES} highest of {len(rates)}" if len(rates) > MOST_BATCHES else ""
     return rows(
         highest,
-        name="classes",
-        title=f"Misspellings of each class{some}",
+        name="rates",
+        title=f"Misspellings of each batch{some}",
         axis="Misspellings per 100 words",
         digits=1,
     )
+
+
+def _name(batch: AuditBatch) -> str:
+    """The class and the batch's id, or this alone; two classes may have one name."""
+    name = visible(batch.class_name)
+    return f"{name} ({batch.batch_id})" if name else batch.batch_id
 
 
 def _unit(seconds: Sequence[float]) -> tuple[str, int]:

@@ -1,6 +1,7 @@
 """Checks a bag in a zip with the BagIt library's own checker."""
 
 import logging
+import shutil
 import tempfile
 import zipfile
 import zlib
@@ -34,6 +35,7 @@ def check_bag(file: Path) -> int:
     with tempfile.TemporaryDirectory(prefix="huleedu-bag-") as folder:
         try:
             with zipfile.ZipFile(file) as packed:
+                _make_sure_of_room(packed, Path(folder))
                 packed.extractall(folder)
         except (zipfile.BadZipFile, zlib.error, EOFError) as error:
             raise DamagedBagError("the zip is damaged or not whole") from error
@@ -44,6 +46,16 @@ def check_bag(file: Path) -> int:
         if len(roots) != 1:
             raise DamagedBagError("this zip holds no bag")
         return _checked(roots[0])
+
+
+def _make_sure_of_room(packed: zipfile.ZipFile, folder: Path) -> None:
+    # No file becomes larger than the zip says it is: `zipfile` reads no further.
+    needed = sum(it.file_size for it in packed.infolist())
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise OSError(
+            f"the zip unpacks to {needed} bytes, and {free} are free; let TMPDIR name a larger disk"
+        )
 
 
 def _checked(folder: Path) -> int:

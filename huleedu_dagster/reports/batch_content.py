@@ -5,15 +5,18 @@ from dataclasses import dataclass
 from datetime import UTC, date
 from typing import Any
 
-from huleedu_dagster.domain.outcomes import Explanation, explain
+from huleedu_dagster.domain.outcomes import EssayOutcome, Explanation, explain
 from huleedu_dagster.pipeline.misspellings import Misspelling, of_class
 from huleedu_dagster.pipeline.results import reported_view, told_in_report
 from huleedu_dagster.pipeline.views import BatchFacts, BatchView, EssayView
 from huleedu_dagster.reports.charts import histogram
-from huleedu_dagster.reports.figures import distribution, middle, per_hundred
+from huleedu_dagster.reports.figures import MOST_BINS, Bin, distribution, middle, per_hundred
 from huleedu_dagster.storage.port import BlobStore
 
 _RATE_STEP = 0.1
+_LEAST_BINS = 4
+_ESSAYS_OF_BIN = 2
+"""In the mean, or the bars of a small class would be of one essay each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,11 @@ class BatchReport:
         return [it for it in self.lines if it.explanation is not None]
 
     @property
+    def has_only_rejected(self) -> bool:
+        """Whether all of those were rejected, and none is stuck or has no slot."""
+        return all(it.view.outcome is EssayOutcome.REJECTED for it in self.with_code)
+
+    @property
     def duplicates(self) -> list[Line]:
         """Files with the same content as another one."""
         return [it for it in self.lines if it.view.duplicate_of is not None]
@@ -128,13 +136,13 @@ class BatchReport:
             return ()
         return (
             histogram(
-                distribution(self.lengths),
+                _ranges(self.lengths),
                 name="lengths",
                 title="Length of the essays",
                 axis="Words of an essay",
             ),
             histogram(
-                distribution(self.rates),
+                _ranges(self.rates),
                 name="rates",
                 title="Misspellings of the essays",
                 axis="Misspellings per 100 words",
@@ -154,6 +162,11 @@ class BatchReport:
             },
             "commonest_misspellings": [it.model_dump(mode="json") for it in self.misspellings],
         }
+
+
+def _ranges(values: Sequence[float]) -> tuple[Bin, ...]:
+    most = min(MOST_BINS, max(_LEAST_BINS, len(values) // _ESSAYS_OF_BIN))
+    return distribution(values, most)
 
 
 def _line(view: EssayView) -> Line:

@@ -9,6 +9,7 @@ _WIDTH = 640
 _HEIGHT = 262
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 12, 74, 52
 _MOST_LABELS = 24
+_MOST_LINES = 5
 _ROW = 24
 _NAMES = 230
 _VALUES = 64
@@ -41,13 +42,14 @@ def columns(
     width = max(room / len(series) - 1.5, 0.5)
     base = _HEIGHT - _BOTTOM
     every = math.ceil(len(places) / _MOST_LABELS)
-    shapes = [_scale(highest, base)]
+    top = _top_of_scale(highest)
+    shapes = [_scale(top, base)]
     for number, place in enumerate(places):
         left = _LEFT + room * number
         if number % every == 0:
             shapes.append(f'<text x="{left + room / 2:.1f}" y="{base + 18}">{escape(place)}</text>')
         for which, it in enumerate(series):
-            height = (base - _TOP) * it.values[number] / highest
+            height = (base - _TOP) * it.values[number] / top
             shapes.append(
                 f'<rect class="{_class(which)}" x="{left + which * (width + 1):.1f}" '
                 f'y="{base - height:.1f}" width="{width:.1f}" height="{height:.1f}"/>'
@@ -79,11 +81,12 @@ def rows(
     highest = max(value for _, value in values) or 1
     room = _WIDTH - _NAMES - _VALUES
     shapes = []
-    for number, (label, value) in enumerate(values):
+    names = _short([label for label, _ in values])
+    for number, (short, (_, value)) in enumerate(zip(names, values, strict=True)):
         top = _HEAD + number * _ROW
         long = room * value / highest
         shapes.append(
-            f'<text class="row" x="{_NAMES - 8}" y="{top + 16}">{escape(_short(label))}</text>'
+            f'<text class="row" x="{_NAMES - 8}" y="{top + 16}">{escape(short)}</text>'
             f'<rect class="bar" x="{_NAMES}" y="{top + 3}" width="{long:.1f}" height="{_ROW - 6}"/>'
             f'<text class="value" x="{_NAMES + long + 6:.1f}" y="{top + 16}">{value:.{digits}f}'
             "</text>"
@@ -112,13 +115,33 @@ def _framed(shapes: str, *, height: int, name: str, title: str, said: str) -> st
     )
 
 
-def _scale(highest: int, base: int) -> str:
-    """The height of the highest bar, and of the ground."""
-    return (
-        f'<line class="grid" x1="{_LEFT}" y1="{_TOP}" x2="{_WIDTH - _RIGHT}" y2="{_TOP}"/>'
-        f'<text class="row" x="{_LEFT - 6}" y="{_TOP + 4}">{highest}</text>'
-        f'<text class="row" x="{_LEFT - 6}" y="{base + 4}">0</text>'
-    )
+def _top_of_scale(highest: int) -> int:
+    """The first round value that no bar is higher than."""
+    step = _step(highest)
+    return math.ceil(highest / step) * step
+
+
+def _scale(top: int, base: int) -> str:
+    """Lines at round values, from the ground to the top."""
+    shapes = [f'<text class="row" x="{_LEFT - 6}" y="{base + 4}">0</text>']
+    step = _step(top)
+    for value in range(step, top + 1, step):
+        y = base - (base - _TOP) * value / top
+        shapes.append(
+            f'<line class="grid" x1="{_LEFT}" y1="{y:.1f}" x2="{_WIDTH - _RIGHT}" y2="{y:.1f}"/>'
+            f'<text class="row" x="{_LEFT - 6}" y="{y + 4:.1f}">{value}</text>'
+        )
+    return "".join(shapes)
+
+
+def _step(highest: int) -> int:
+    """The distance of two lines: 1, 2 or 5 times a power of ten."""
+    power = 1
+    while True:
+        for it in (power, 2 * power, 5 * power):
+            if math.ceil(highest / it) <= _MOST_LINES:
+                return it
+        power *= 10
 
 
 def _legend(series: Sequence[Series]) -> str:
@@ -142,5 +165,20 @@ def _said(places: Sequence[str], values: Sequence[int]) -> str:
     return ", ".join(found) or "none"
 
 
-def _short(label: str) -> str:
-    return label if len(label) <= _LETTERS else f"{label[: _LETTERS - 1]}…"
+def _short(labels: Sequence[str]) -> list[str]:
+    """The labels, long ones without their middle; those that would then be alike are numbered."""
+    found: list[str] = []
+    for label in labels:
+        short, number = _without_middle(label, "…"), 1
+        while len(label) > _LETTERS and short in found:
+            number += 1
+            short = _without_middle(label, f"…{number}…")
+        found.append(short)
+    return found
+
+
+def _without_middle(label: str, gap: str) -> str:
+    if len(label) <= _LETTERS:
+        return label
+    kept = _LETTERS - len(gap)
+    return f"{label[: kept - kept // 2]}{gap}{label[-(kept // 2) :]}"

@@ -83,13 +83,18 @@ def findings(page: Page) -> Findings:
 
     Of a text that is alone in an SVG, that is one sign long or that is scrolled out of sight,
     axe-core does not know what is behind it. Here nothing lies over anything else but what is
-    inside of it, so its contrast is with the nearest colour around it.
+    inside of it, so its contrast is with the nearest colour around it. Where colours are forced,
+    all that it finds too faint is measured here as well.
     """
     told = Axe().run(page, options=_OPTIONS).response
-    doubts = tuple(_found(told["incomplete"]))
+    barriers, doubts = tuple(_found(told["violations"])), tuple(_found(told["incomplete"]))
+    if page.evaluate("matchMedia('(forced-colors: active)').matches"):
+        # It reads `-webkit-text-fill-color`, which Chromium tells as it would be without them.
+        doubts += tuple(it for it in barriers if it.rule == _CONTRAST)
+        barriers = tuple(it for it in barriers if it.rule != _CONTRAST)
     measured = tuple(it for it in doubts if it.rule == _CONTRAST and _has_contrast(page, it))
     return Findings(
-        barriers=(*_found(told["violations"]), *(it for it in doubts if it not in measured)),
+        barriers=(*barriers, *(it for it in doubts if it not in measured)),
         measured=measured,
         rules=frozenset(it["id"] for kind in ("violations", "passes") for it in told[kind]),
     )

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
@@ -15,6 +16,7 @@ from tests.browser.chromium import PHONE, Tab, Taste
 from tests.browser.exhibits import PAGES, reports_of
 from tests.browser.teacher import enter, signed_in
 from tests.intake.served import Served
+from tests.support.workshop import Workshop
 
 WIDE = (1280, 900)
 LIGHT, DARK = Taste("light"), Taste("dark")
@@ -22,6 +24,12 @@ FORCED = Taste("dark", "active")
 EVERY_LOOK = [(size, taste) for size in (WIDE, PHONE) for taste in (LIGHT, DARK)]
 ESSENTIAL = ("hand in", "batch with everything wrong", "essay with marks")
 DAY = date(2026, 11, 22)
+
+
+SHAPES = """[...document.querySelectorAll(".chart text, .chart rect, .chart line")].map((it) => {
+  const { fill, stroke } = getComputedStyle(it);
+  return { of: it.localName === "text" ? "text" : it.getAttribute("class"), fill, stroke };
+})"""
 
 
 def barriers(page: Page, name: str) -> list[str]:
@@ -102,7 +110,8 @@ def test_no_page_has_one_in_any_look(
 
 
 @pytest.mark.parametrize(
-    ("size", "taste"), [(WIDE, LIGHT), pytest.param(PHONE, DARK, marks=pytest.mark.slow)]
+    ("size", "taste"),
+    [(WIDE, LIGHT), (WIDE, FORCED), pytest.param(PHONE, DARK, marks=pytest.mark.slow)],
 )
 def test_no_report_and_no_sheet_has_one(
     browser: Browser, served: Served, size: tuple[int, int], taste: Taste
@@ -113,15 +122,48 @@ def test_no_report_and_no_sheet_has_one(
     assert not found, "\n".join(found)
 
 
-@pytest.mark.parametrize("size", [WIDE, pytest.param(PHONE, marks=pytest.mark.slow)])
-def test_no_audit_report_has_one(browser: Browser, served: Served, size: tuple[int, int]) -> None:
-    shop = served.shop
+def audit_of(shop: Workshop) -> str:
+    """The page of the audit of the day on which all was made."""
     key = write_audit_report(shop.ledger, shop.blobs, DAY).blob_keys[ContentType.AUDIT_REPORT_HTML]
-    html = shop.blobs.get(key, key.rsplit("/", 1)[-1]).decode()
-    tab = Tab(browser, served.url, size)
-    found = barriers_of_reports(tab, {"audit": html})
+    return shop.blobs.get(key, key.rsplit("/", 1)[-1]).decode()
+
+
+@pytest.mark.parametrize(
+    ("size", "taste"),
+    [(WIDE, LIGHT), (WIDE, FORCED), pytest.param(PHONE, LIGHT, marks=pytest.mark.slow)],
+)
+def test_no_audit_report_has_one(
+    browser: Browser, served: Served, size: tuple[int, int], taste: Taste
+) -> None:
+    tab = Tab(browser, served.url, size, taste)
+    found = barriers_of_reports(tab, {"audit": audit_of(served.shop)})
     tab.close()
     assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_charts_are_drawn_in_the_few_colours_of_whoever_forces_theirs(
+    browser: Browser, served: Served, scheme: Literal["light", "dark"]
+) -> None:
+    reports = {"audit": audit_of(served.shop), **reports_of(served.shop)}
+    tab = Tab(browser, served.url, WIDE, Taste(scheme, "active"))
+    found: dict[str, list[dict[str, str]]] = {}
+    for name, html in reports.items():
+        tab.page.set_content(html)
+        found[name] = tab.page.evaluate(SHAPES)
+    tab.close()
+    ink, paper = ("rgb(0, 0, 0)", "rgb(255, 255, 255)")[:: 1 if scheme == "light" else -1]
+    wanted = {
+        "text": {"fill": ink},
+        "bar": {"fill": ink},
+        "bar second": {"fill": paper, "stroke": ink},
+        "axis": {"stroke": ink},
+        "grid": {"stroke": ink},
+    }
+    shapes = [(name, it) for name, of_page in found.items() for it in of_page]
+    assert {it["of"] for _, it in shapes} == wanted.keys()
+    for name, it in shapes:
+        assert wanted[it["of"]].items() <= it.items(), name
 
 
 @pytest.mark.slow

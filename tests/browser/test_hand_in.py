@@ -40,6 +40,17 @@ ASTRAY_ONCE = """
     };
     null;
 """
+LIVE = "**/live"
+# The longest time that an answer is waited for ends when the test says so.
+PATIENCE = """
+    let first = null;
+    AbortSignal.timeout = (ms) => {
+      const waiting = new AbortController();
+      if (ms === 30_000) first ||= waiting;
+      return waiting.signal;
+    };
+    window.outOfPatience = () => first.abort(new DOMException("too late", "TimeoutError"));
+"""
 # A request that takes long is broken off as late as ever.
 IMPATIENT = """
     const wait = window.setTimeout;
@@ -179,6 +190,29 @@ def test_what_the_server_refuses_keeps_its_sentence_and_can_be_tried_again(
     expect(page.locator("li.kept")).to_contain_text("Kept as e001.")
 
 
+def test_an_answer_that_the_page_does_not_know_leaves_no_file_on_its_way(
+    teacher: Teacher, tmp_path: Path
+) -> None:
+    page = teacher.page
+
+    def of_a_newer_server(route: Route) -> None:
+        answer = route.fetch()
+        told = answer.json()
+        told["files"][1]["status"] = "put_aside"
+        route.fulfill(response=answer, json=told)
+
+    page.route(UPLOADS, of_a_newer_server, times=1)
+    teacher.choose(*essays(tmp_path, 3))
+    teacher.hand_in()
+    expect(page.get_by_role("alert").filter(has_text="Something went wrong")).to_be_visible()
+    expect(page.locator("li.sending")).to_have_count(0)
+    expect(page.locator("li.kept")).to_have_count(1)
+    expect(page.locator("li.failed").first).to_contain_text("not known whether this file was kept")
+    page.get_by_role("button", name="Try 2 files again").click()
+    expect(page.locator("li.kept")).to_have_count(3)
+    assert teacher.kept() == ["00.txt", "01.txt", "02.txt"]
+
+
 def test_every_file_has_its_own_result(teacher: Teacher, tmp_path: Path) -> None:
     page = teacher.page
     page.get_by_label("Essays expected").fill("1")
@@ -239,6 +273,24 @@ def test_a_batch_page_that_was_signed_out_says_so(teacher: Teacher, tmp_path: Pa
     teacher.served.shop.process_pending()
     expect(page.get_by_role("alert").first).to_contain_text("you may be signed out")
     expect(page.locator("#e001")).to_be_visible()
+
+
+def test_a_batch_page_gives_up_an_answer_that_does_not_come_and_asks_again(
+    teacher: Teacher, tmp_path: Path
+) -> None:
+    page, held = teacher.page, list[Route]()
+    page.add_init_script(PATIENCE)
+    page.route(LIVE, lambda route: held.append(route), times=1)
+    teacher.choose(*essays(tmp_path, 1))
+    teacher.hand_in()
+    page.get_by_role("link", name="Watch the batch").click()
+    expect(page.locator("#e001")).to_contain_text("Waiting")
+    with page.expect_request(LIVE):
+        teacher.served.shop.process_pending()
+    page.evaluate("outOfPatience()")
+    expect(page.get_by_role("alert").first).to_contain_text("goes on trying")
+    expect(page.locator("#e001")).to_contain_text("Accepted")
+    expect(page.locator("[data-lost]")).to_be_hidden()
 
 
 def opened_chooser(page: Page) -> FileChooser:

@@ -7,6 +7,7 @@ from typing import Any
 from huleedu_dagster.domain.completeness import BatchStatus, ClosedBy
 from huleedu_dagster.domain.file_names import shortened, visible
 from huleedu_dagster.domain.outcomes import EssayOutcome
+from huleedu_dagster.pipeline.views import BatchView
 
 LANGUAGES = {
     "ar": "Arabic",
@@ -108,6 +109,15 @@ def language(code: str) -> str:
     return LANGUAGES.get(code, code)
 
 
+def status_meaning(view: BatchView) -> str:
+    """What the status of a batch means; of a ready one also how many essays were rejected."""
+    meaning = STATUSES[view.status][1]
+    if view.status is not BatchStatus.READY or not view.rejected:
+        return meaning
+    was = "was" if view.rejected == 1 else "were"
+    return f"{meaning} {counted(view.rejected, 'essay')} {was} rejected: see below what to do."
+
+
 WORDS: Mapping[str, Callable[..., Any]] = {
     "age": age,
     "closed_because": CLOSED.__getitem__,
@@ -118,7 +128,7 @@ WORDS: Mapping[str, Callable[..., Any]] = {
     "outcome_word": OUTCOMES.__getitem__,
     "shortened": shortened,
     "size": size,
-    "status_meaning": lambda status: STATUSES[status][1],
+    "status_meaning": status_meaning,
     "status_word": lambda status: STATUSES[status][0],
     "visible": visible,
 }

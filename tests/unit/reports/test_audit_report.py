@@ -366,13 +366,13 @@ def test_the_page_has_the_four_plots_with_their_values_in_words(busy: Workshop) 
         "Throughput by hour",
         "Time to complete",
         "Rejections by code",
-        "Misspellings of each class",
+        "Misspellings of each batch",
     ]
     assert "Files received: 09: 5" in said["Throughput by hour"]
     assert "Essays with an outcome: 09: 3" in said["Throughput by hour"]
     assert "number of batches" in said["Time to complete"]
     assert said["Rejections by code"] == "Essays rejected. EMPTY_CONTENT: 1."
-    assert said["Misspellings of each class"] == "Misspellings per 100 words. one: 9.1."
+    assert said["Misspellings of each batch"] == "Misspellings per 100 words. one: 9.1."
 
 
 def test_the_page_of_several_days_has_its_throughput_by_day(busy: Workshop) -> None:

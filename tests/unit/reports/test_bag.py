@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import zipfile
 from datetime import date
 from pathlib import Path
@@ -203,6 +204,32 @@ def test_a_zip_that_is_cut_or_flipped_or_no_bag_is_found(shop: Workshop, tmp_pat
         check_bag(again(tmp_path / "other", file))
     with pytest.raises(FileNotFoundError):
         check_bag(tmp_path / "nothing.zip")
+
+
+def test_a_zip_without_room_to_unpack_it_is_left_packed(
+    shop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = packed(shop, tmp_path / "bag.zip")
+    with zipfile.ZipFile(file) as found:
+        size = sum(it.file_size for it in found.infolist())
+    room = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: room._replace(free=size - 1))
+    with pytest.raises(OSError, match=f"unpacks to {size} bytes, and {size - 1} are free"):
+        check_bag(file)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: room._replace(free=size))
+    assert check_bag(file) == 19
+
+
+def test_no_file_is_unpacked_beyond_the_size_that_the_zip_tells(tmp_path: Path) -> None:
+    file = tmp_path / "bag.zip"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("bag/large.txt", bytes(1_000_000))
+    data = bytearray(file.read_bytes())
+    place = data.find(b"PK\x01\x02") + 24
+    data[place : place + 4] = (1_000).to_bytes(4, "little")
+    file.write_bytes(data)
+    with pytest.raises(DamagedBagError, match="damaged"):
+        check_bag(file)
 
 
 def test_what_is_damaged_in_the_store_is_not_packed(shop: Workshop) -> None:

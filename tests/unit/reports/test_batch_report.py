@@ -76,7 +76,7 @@ def test_every_essay_has_its_words_and_its_misspellings_per_hundred(shop: Worksh
 
 def test_what_needs_attention_comes_with_reason_and_remedy(shop: Workshop) -> None:
     page = page_of(shop)
-    (rejected,) = table(page, "Files without a result")
+    (rejected,) = table(page, "Rejected files")
     assert rejected[0] == "e003"
     assert rejected[2:] == [
         "EMPTY_CONTENT",
@@ -93,6 +93,18 @@ def test_what_needs_attention_comes_with_reason_and_remedy(shop: Workshop) -> No
     ]
 
 
+def boxes(page: LexborHTMLParser) -> dict[str, str]:
+    """The counts above everything, by name."""
+    return {text(it.css_first("dt")): text(it.css_first("dd")) for it in page.css(".counts div")}
+
+
+def test_counts_that_are_no_news_are_left_out(shop: Workshop) -> None:
+    found = boxes(page_of(shop))
+    assert [found.get(it) for it in ("Accepted", "Rejected", "Missing")] == ["3", "1", "1"]
+    assert found["Waived"] == "1"
+    assert not found.keys() & {"Ready", "Dead letters", "Excess"}
+
+
 def test_what_is_stuck_too_many_or_late_is_told_too(shop: Workshop) -> None:
     shop.register("class-b", expected=2)
     for name in ("stuck.txt", "good.txt", "more.txt"):
@@ -103,7 +115,7 @@ def test_what_is_stuck_too_many_or_late_is_told_too(shop: Workshop) -> None:
         )
     shop.process("e002", batch_id="class-b")
     page = LexborHTMLParser(batch_html(BatchReport.of(shop.facts("class-b"), shop.blobs)))
-    told = [it[:3] for it in table(page, "Files without a result")]
+    told = [it[:3] for it in table(page, "Files that were not accepted")]
     assert told == [
         ["e001", "stuck.txt", "INFRASTRUCTURE_FAILURE"],
         ["–", "more.txt", "BATCH_FULL"],
@@ -120,8 +132,8 @@ def test_misspellings_of_the_class_are_counted_by_essay(shop: Workshop) -> None:
 
 def test_lengths_and_rates_of_the_class_are_drawn(shop: Workshop) -> None:
     said = [text(it) for it in page_of(shop).css("svg desc")]
-    assert said[0].startswith("Words of an essay, with the number of essays: 10–19: 2")
-    assert said[1].startswith("Misspellings per 100 words, with the number of essays: 2–3.9: 1")
+    assert said[0].startswith("Words of an essay, with the number of essays: 0–49: 2")
+    assert said[1].startswith("Misspellings per 100 words, with the number of essays: 0–4.9: 1")
 
 
 def test_a_batch_without_a_text_has_a_report_without_figures(shop: Workshop) -> None:

@@ -137,7 +137,7 @@ def test_of_many_places_some_have_their_names_below() -> None:
     assert len(shown) <= 24
 
 
-def test_bars_below_each_other_are_as_long_as_their_values_and_names_are_cut() -> None:
+def test_bars_below_each_other_are_as_long_as_their_values_and_long_names_are_cut() -> None:
     long = "class-" + "x" * 60
     root, said = parts_of(
         rows([(long, 4.25), ("b", 2.125)], name="x", title="T", axis="Rate", digits=1)
@@ -146,6 +146,38 @@ def test_bars_below_each_other_are_as_long_as_their_values_and_names_are_cut() -
     widths = [float(str(it.get("width"))) for it in root.iter("rect")]
     assert widths[0] == pytest.approx(2 * widths[1])
     assert max(len(str(it.text)) for it in root.iter("text")) == 30
+
+
+def test_names_are_cut_in_the_middle_and_stay_apart() -> None:
+    names = [f"batch-{'x' * 30}-{it}" for it in ("one", "two")]
+    names += [f"batch-{'x' * 9}{middle}{'x' * 20}-one" for middle in "ab"]
+    root, _ = parts_of(rows([(it, 1) for it in names], name="x", title="T", axis="Rate"))
+    shown = [str(it.text) for it in root.iter("text") if it.get("class") == "row"]
+    assert shown == [
+        "batch-xxxxxxxxx…xxxxxxxxxx-one",
+        "batch-xxxxxxxxx…xxxxxxxxxx-two",
+        "batch-xxxxxxxx…2…xxxxxxxxx-one",
+        "batch-xxxxxxxx…3…xxxxxxxxx-one",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("highest", "lines"),
+    [
+        (1, [0, 1]),
+        (5, [0, 1, 2, 3, 4, 5]),
+        (7, [0, 2, 4, 6, 8]),
+        (212, [0, 50, 100, 150, 200, 250]),
+    ],
+)
+def test_lines_behind_bars_are_at_round_values(highest: int, lines: list[int]) -> None:
+    series = (Series("In", [highest]),)
+    root, _ = parts_of(columns(["a"], series, name="x", title="T", axis="Place"))
+    scale = [it for it in root.iter("text") if it.get("class") == "row"]
+    assert [int(str(it.text)) for it in scale] == lines
+    height = float(str(list(root.iter("rect"))[-1].get("height")))
+    places = [float(str(it.get("y"))) for it in scale]
+    assert height == pytest.approx((places[0] - places[-1]) * highest / lines[-1], abs=0.1)
 
 
 def test_bars_of_noughts_have_no_length() -> None:

@@ -336,6 +336,9 @@ for (const form of document.querySelectorAll(".hand-in-form")) {
         showBatches().catch(() => {});
       }
     } catch {
+      for (const it of entries.values()) {
+        if (it.state === "sending") set(it, "failed", "It is not known whether this file was kept.");
+      }
       tell("Something went wrong on this page. " +
         "Load it again and hand in what is not marked as kept.");
     }

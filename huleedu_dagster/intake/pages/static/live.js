@@ -7,6 +7,7 @@
   const said = document.querySelector("[data-announce]");
   const lost = document.querySelector("[data-lost]");
   const POLL_MS = 5000;
+  const PATIENCE_MS = 30_000;
   let source = null;
   let timer = 0;
   let retry = 0;
@@ -79,6 +80,8 @@
       const answer = await fetch(root.dataset.live, {
         headers: { Accept: "text/html" },
         redirect: "manual",
+        // Older browsers have no such signal, and wait as long as their connection does.
+        signal: AbortSignal.timeout?.(PATIENCE_MS),
       });
       if (answer.type === "opaqueredirect" || [401, 403, 404].includes(answer.status)) {
         stop();
