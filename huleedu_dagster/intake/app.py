@@ -1,5 +1,7 @@
 """The application: routes behind the door, errors as problems, and its own description."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -12,6 +14,7 @@ from huleedu_dagster.intake.pressure import Pressure
 from huleedu_dagster.intake.rates import Rates
 from huleedu_dagster.intake.services import Services
 from huleedu_dagster.intake.watching import Streams
+from huleedu_dagster.intake.work import let_all_wait
 
 _DESCRIPTION = """Register a batch, hand in its essays, watch what becomes of them.
 
@@ -30,10 +33,18 @@ def build_app(services: Services) -> FastAPI:
     from huleedu_dagster.intake.pages.routers import PAGES
     from huleedu_dagster.intake.request_log import RequestLog
 
+    limits = services.limits
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        let_all_wait(limits)
+        yield
+
     # The pages of the documentation would load scripts from elsewhere.
     app = FastAPI(
         title="HuleEdu intake",
         version=_version(),
+        lifespan=lifespan,
         description=_DESCRIPTION,
         docs_url=None,
         redoc_url=None,
@@ -41,7 +52,6 @@ def build_app(services: Services) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.services = services
-    limits = services.limits
     app.state.pressure = Pressure(services.ledger, limits.max_pending, limits.retry_seconds)
     app.state.streams = Streams(services.ledger)
     app.state.rates = Rates(limits)

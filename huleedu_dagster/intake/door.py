@@ -4,7 +4,8 @@ Closed unless said otherwise: whatever `is_open` does not name needs a valid tok
 a browser, also addresses that do not exist; and what a session changes needs its secret too.
 
 Nobody holds a place for ever: bodies have to come, and answers to be read. One token has half of
-the places at most.
+the places at most. There is a thread for each place, so requests that wait for the store do not
+keep others from the threads that these need.
 """
 
 import logging
@@ -12,7 +13,6 @@ import math
 import uuid
 from collections.abc import Mapping, MutableMapping
 from contextlib import ExitStack, suppress
-from enum import Enum, auto
 from typing import Any
 from urllib.parse import quote
 
@@ -42,6 +42,7 @@ from huleedu_dagster.intake.problems import ProblemCode, ProblemError, problem_r
 from huleedu_dagster.intake.rates import Places, Rates
 from huleedu_dagster.intake.services import Services
 from huleedu_dagster.intake.sessions import Session
+from huleedu_dagster.intake.work import Work
 from huleedu_dagster.observability.logs import bound
 
 READY_PATH = "/readyz"
@@ -67,17 +68,6 @@ _SECURITY_HEADERS = {
 _CLOSE = {"Connection": "close"}
 _MOST_SIGN_IN_BYTES = 10_000
 _LOG = logging.getLogger(__name__)
-
-
-class _Work(Enum):
-    """Kinds of requests that take no places from each other."""
-
-    FILES = auto()
-    STREAM = auto()
-    SIGN_IN = auto()
-    CHECK = auto()
-    OPEN = auto()
-    OTHER = auto()
 
 
 def is_open(method: str, path: str) -> bool:
@@ -125,7 +115,8 @@ class Door:
                     )
                 self._check_host(headers)
                 if scope["path"] == READY_PATH:
-                    with self._places.one(_Work.CHECK, self._services.limits.max_checks):
+                    checks = Work.CHECK.places(self._services.limits)
+                    with self._places.one(Work.CHECK, checks):
                         await self._app(scope, receive, answer.send)
                 elif scope["path"] in OPEN_PATHS:
                     await self._app(scope, receive, answer.send)
@@ -146,9 +137,8 @@ class Door:
         state: MutableMapping[str, Any],
     ) -> None:
         work = _work(scope["method"], scope["path"])
-        limits = self._services.limits
-        most = limits.max_streams if work is _Work.STREAM else limits.max_concurrent
-        if work is _Work.SIGN_IN:
+        most = work.places(self._services.limits)
+        if work is Work.SIGN_IN:
             # Before its place: who is slow to send a form takes nobody's.
             limited = self._limited(receive, headers, work)
             checked = await self._checked(scope, headers, limited, state)
@@ -156,7 +146,7 @@ class Door:
                 await self._app(scope, checked, answer.send)
             return
         with self._places.one(work, most), ExitStack() as stack:
-            if work is not _Work.OPEN:
+            if work is not Work.OPEN:
                 try:
                     await self._recognise(scope, headers, answer, state)
                 except InvalidTokenError:
@@ -233,9 +223,9 @@ class Door:
             check_secret(session, given)
         return receive
 
-    def _limited(self, receive: Receive, headers: Headers, work: _Work) -> Receive:
+    def _limited(self, receive: Receive, headers: Headers, work: Work) -> Receive:
         limits = self._services.limits
-        of_work = {_Work.FILES: limits.max_request_bytes, _Work.SIGN_IN: _MOST_SIGN_IN_BYTES}
+        of_work = {Work.FILES: limits.max_request_bytes, Work.SIGN_IN: _MOST_SIGN_IN_BYTES}
         largest = of_work.get(work, limits.max_json_bytes)
         declared = headers.get("Content-Length", "0")
         if not declared.isdigit() or int(declared) > largest:
@@ -245,7 +235,7 @@ class Door:
 
         async def limited() -> Message:
             nonlocal received, more, until
-            if work is _Work.FILES:
+            if work is Work.FILES:
                 # Honest uploads may take hours, as long as they go on.
                 until = anyio.current_time() + limits.idle_seconds
             # After its body, a request is listened to only for its end, which may take long.
@@ -312,14 +302,14 @@ def needs_https(scope: Scope, headers: Headers) -> bool:
     return scope["scheme"] == "https" or without_port(headers["Host"]) not in LOOPBACK_NAMES
 
 
-def _work(method: str, path: str) -> _Work:
+def _work(method: str, path: str) -> Work:
     if path == FILES_PATH:
-        return _Work.FILES
+        return Work.FILES
     if path == SIGN_IN_PATH:
-        return _Work.SIGN_IN
+        return Work.SIGN_IN
     if is_open(method, path):
-        return _Work.OPEN
-    return _Work.STREAM if path.endswith(_STREAM_SUFFIX) else _Work.OTHER
+        return Work.OPEN
+    return Work.STREAM if path.endswith(_STREAM_SUFFIX) else Work.OTHER
 
 
 def _share(most: int) -> int:

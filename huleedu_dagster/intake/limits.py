@@ -16,8 +16,9 @@ class IntakeLimits:
         max_file_bytes: Largest file that is taken in, bytes.
         max_files: Files of one request.
         max_concurrent: Requests that are worked on at the same time; as many with files and as
-            many others, so that slow uploads keep nobody from looking. One token has half of
-            them, also of the streams, so that it keeps no other out.
+            many others, so that slow uploads keep nobody from looking. Each has a thread, so
+            that it may wait for the store. One token has half of them, also of the streams, so
+            that it keeps no other out.
         max_streams: Requests that are answered with a stream of events at the same time.
         requests_per_minute: Requests of one token.
         failures_per_minute: Requests of one address with tokens that are not valid.

@@ -1,6 +1,7 @@
 """Renders the pages that people see. Everything that comes from outside is escaped."""
 
 import hashlib
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -78,11 +79,9 @@ def problem_page(request: Request, error: HTTPException) -> Response:
     return response
 
 
-@cache
 def static_file(name: str) -> bytes | None:
     """The bytes of a style sheet or script, `None` if there is none of this name."""
-    found = {it.name: it for it in files(_PACKAGE).joinpath("static").iterdir() if it.is_file()}
-    return found[name].read_bytes() if name in found else None
+    return _static_files().get(name)
 
 
 def static_url(name: str) -> str:
@@ -95,6 +94,13 @@ def static_url(name: str) -> str:
     if content is None:
         raise LookupError("no such static file")
     return f"{STATIC_PATH}{name}?v={hashlib.sha256(content).hexdigest()[:12]}"
+
+
+@cache
+def _static_files() -> Mapping[str, bytes]:
+    # All at once: remembered one by one, names that strangers think of would stay for ever.
+    folder = files(_PACKAGE).joinpath("static")
+    return {it.name: it.read_bytes() for it in folder.iterdir() if it.is_file()}
 
 
 def _rights(principal: Principal | None) -> dict[str, bool]:
