@@ -143,7 +143,10 @@ def reopen(request: Request, batch_id: BatchId, principal: Operator) -> BatchVie
 def essay(
     request: Request, batch_id: BatchId, essay_id: EssayId, principal: Reader
 ) -> dict[str, Any]:
-    """Show one essay: versions, stages, text and corrections."""
+    """Show one essay: versions, stages, text and corrections.
+
+    Of its versions the `current` one counts; those that came `late` do not.
+    """
     services = services_of(request)
     with services.ledger.read() as tx:
         visible_batch(tx, principal, batch_id)

@@ -68,6 +68,8 @@ _ESSAY_VIEW: Mapping[str, Any] = {
     "versions": [
         {
             "version": 1,
+            "status": "assigned",
+            "current": True,
             "received_at": "2026-11-22T09:00:00+00:00",
             "sha256": _SHA256,
             "bytes": 48,

@@ -19,7 +19,8 @@ def essay_view(ledger: Ledger, blobs: BlobStore, batch_id: str, slot: str) -> di
     Returns:
         JSON values: the line of the batch's table, `versions`, `stages`, `text`,
         `corrected_text`, `corrections` and `misspelled_words`, which are the corrections by word;
-        texts are `None` where there are none. Offsets count characters of `text`.
+        texts are `None` where there are none. Offsets count characters of `text`. The version
+        that counts is `current`: not always the last, since later ones may be `late`.
 
     Raises:
         UnknownBatchError: The batch is not registered.
@@ -43,6 +44,8 @@ def essay_view(ledger: Ledger, blobs: BlobStore, batch_id: str, slot: str) -> di
         "versions": [
             {
                 "version": it.version,
+                "status": it.status,
+                "current": it.upload_id == essay.upload.upload_id,
                 "received_at": it.received_at.isoformat(),
                 "sha256": it.sha256,
                 "bytes": it.size,

@@ -230,6 +230,41 @@ def test_every_file_has_its_own_result(teacher: Teacher, tmp_path: Path) -> None
     assert teacher.kept() == ["00.txt", "01.txt"]
 
 
+def test_a_file_that_is_not_counted_is_not_called_counted_when_it_comes_again(
+    teacher: Teacher, tmp_path: Path
+) -> None:
+    page, paths = teacher.page, essays(tmp_path, 2)
+    page.get_by_label("Essays expected").fill("1")
+    teacher.choose(*paths)
+    teacher.hand_in()
+    summary = "All 2 files are kept, 1 of them not counted."
+    expect(page.get_by_role("status")).to_have_text(summary)
+    teacher.choose(*paths)
+    page.get_by_role("button", name="Hand in 2 files").click()
+    expect(page.locator("li.kept")).to_contain_text("Here already as e001; nothing changed.")
+    expect(page.locator("li.aside")).to_contain_text("Here already, and not counted.")
+    expect(page.get_by_role("status")).to_have_text(summary)
+    assert teacher.kept() == ["00.txt", "01.txt"]
+
+
+def test_a_file_that_was_refused_can_be_taken_off_the_list(
+    teacher: Teacher, tmp_path: Path
+) -> None:
+    page, (good,) = teacher.page, essays(tmp_path, 1)
+    bad = tmp_path / "a: my essay.txt"
+    bad.write_text("This essay is about teh sea.")
+    teacher.choose(good, bad)
+    teacher.hand_in()
+    expect(page.locator("li.kept")).to_contain_text("Kept as e001.")
+    expect(page.locator("li.failed")).to_contain_text("Not kept: ")
+    expect(page.get_by_role("button", name="Remove 00.txt")).to_be_hidden()
+    page.get_by_role("button", name="Remove a: my essay.txt").press("Enter")
+    expect(page.locator("[data-list] li")).to_have_count(1)
+    expect(page.get_by_role("status")).to_have_text("1 file kept.")
+    # Nothing is left to press in the list, and nothing to hand in.
+    expect(page.get_by_role("link", name="Watch the batch")).to_be_focused()
+
+
 def test_wrong_values_are_told_beside_their_fields(teacher: Teacher, tmp_path: Path) -> None:
     page = teacher.page
     page.get_by_label("Essays expected").fill("100")

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.teacher import Teacher
+from tests.intake.test_pages_names import SEEN, WRITTEN_OUT
 
 pytestmark = pytest.mark.slow
 
@@ -75,6 +76,12 @@ def test_what_is_typed_stays_while_the_page_follows_its_batch(
     page.keyboard.press("Enter")
     expect(page.locator("#e002")).to_contain_text("Waived: ill on the day")
     assert teacher.tab.complaints == []
+
+
+def test_a_name_is_shown_in_the_list_as_on_every_page(teacher: Teacher) -> None:
+    names = [*SEEN, *(name for name, _ in WRITTEN_OUT)]
+    shown = teacher.page.evaluate("(names) => names.map(huleedu.visible)", names)
+    assert shown == [*SEEN, *(expected for _, expected in WRITTEN_OUT)]
 
 
 def test_names_with_markup_do_nothing_and_nothing_is_wider_than_a_phone(

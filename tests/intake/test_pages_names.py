@@ -16,6 +16,18 @@ SEEN = [
     "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645.txt",
     "\U0001f469\u200d\U0001f680.md",
 ]
+WRITTEN_OUT = [
+    ("\u202egnp.exe", "[U+202E]gnp.exe"),
+    ("a\u200bb", "a[U+200B]b"),
+    ("a\u200db", "a[U+200D]b"),
+    ("\u200d", "[U+200D]"),
+    ("a\x00b\nc", "a[U+0000]b[U+000A]c"),
+    ("\u2066x\u2069", "[U+2066]x[U+2069]"),
+    ("\ufeff", "[U+FEFF]"),
+    ("\U000e0041", "[U+E0041]"),
+    ("\u2028", "[U+2028]"),
+    ("\u0645\u200ca", "\u0645[U+200C]a"),
+]
 
 
 @pytest.mark.parametrize("name", SEEN)
@@ -23,20 +35,7 @@ def test_an_ordinary_name_is_shown_as_it_is(name: str) -> None:
     assert visible(name) == name
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("\u202egnp.exe", "[U+202E]gnp.exe"),
-        ("a\u200bb", "a[U+200B]b"),
-        ("a\u200db", "a[U+200D]b"),
-        ("\u200d", "[U+200D]"),
-        ("a\x00b\nc", "a[U+0000]b[U+000A]c"),
-        ("\u2066x\u2069", "[U+2066]x[U+2069]"),
-        ("\ufeff", "[U+FEFF]"),
-        ("\U000e0041", "[U+E0041]"),
-        ("\u2028", "[U+2028]"),
-    ],
-)
+@pytest.mark.parametrize(("name", "expected"), WRITTEN_OUT)
 def test_what_is_not_seen_is_written_out(name: str, expected: str) -> None:
     assert visible(name) == expected
 

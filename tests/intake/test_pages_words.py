@@ -28,3 +28,16 @@ def test_a_batch_that_is_ready_tells_how_many_essays_were_rejected(
     served.shop.process_pending()
     served.shop.release("class-a")
     assert f"Ready {said}" in " ".join(shown(client, "/batches/class-a").text.split())
+
+
+def test_a_batch_in_which_nothing_is_and_nothing_is_expected_misses_nothing(
+    served: Served,
+) -> None:
+    client = served.operator()
+    register(client)
+    page = shown(client, "/batches/class-a/live")
+    (said,) = [it["data-say"] for it in page.all("div") if "data-say" in it]
+    assert said == "Taking essays: 0 of 0 essays have their result."
+    assert not page.all("rect")
+    (bar,) = page.all("svg")
+    assert bar["viewbox"] == "0 0 1 1"

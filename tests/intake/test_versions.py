@@ -1,6 +1,7 @@
 """Versions of an essay and files without a slot: all kept, listed and handed out."""
 
 import hashlib
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.intake.forms import by_name, hand_in, statuses
 from tests.intake.served import Served
+from tests.intake.test_pages import shown
 from tests.support.fakes import START
 
 FIRST = b"The first version is about teh sea and the ships on it."
@@ -55,6 +57,11 @@ def test_of_several_versions_the_latest_before_the_deadline_counts(
 
     essay = client.get("/v1/batches/class-a/essays/e001").json()
     assert essay["text"] == SECOND.decode()
+    assert [(it["version"], it["status"], it["current"]) for it in essay["versions"]] == [
+        (1, "assigned", False),
+        (2, "assigned", True),
+        (3, "late", False),
+    ]
     assert client.get("/v1/batches/class-a/essays/e001/raw").content == SECOND
     line, late = client.get("/v1/batches/class-a").json()["essays"]
     assert (line["essay_id"], line["raw_blob"]) == ("e001", essay["raw_blob"])
@@ -78,6 +85,26 @@ def test_a_late_version_counts_once_the_batch_is_reopened(served: Served) -> Non
     shop.process()
     assert client.get("/v1/batches/class-a/essays/e001").json()["text"] == SECOND.decode()
     assert [it["current"] for it in uploads(client)] == [False, True]
+
+
+def test_the_page_of_an_essay_tells_which_version_its_text_is_of(served: Served) -> None:
+    client, shop = served.teacher(), served.shop
+    registered(client, 2)
+    hand_in(client, {"essay.txt": FIRST})
+    shop.clock.advance(600)
+    hand_in(client, {"essay.txt": SECOND})
+    shop.clock.now = START + HOUR
+    assert statuses(hand_in(client, {"essay.txt": THIRD})) == ["late"]
+    shop.process()
+    text = " ".join(shown(client, "/batches/class-a/essays/e001").text.split())
+    assert "received 2026-11-22 09:10 UTC version 2" in text
+    told = text.partition("Versions")[2]
+    line = r"(\d)\. [-0-9]+ ([0-9:]+) UTC, [0-9]+ bytes(|, late, not counted| counts)[0-9a-f]{16}"
+    assert re.findall(line, told) == [
+        ("3", "10:00", ", late, not counted"),
+        ("2", "09:10", " counts"),
+        ("1", "09:00", ""),
+    ]
 
 
 def test_a_version_that_was_replaced_does_not_come_back_by_the_same_bytes_late(

@@ -22,7 +22,9 @@ for (const form of document.querySelectorAll(".hand-in-form")) {
   const KEPT = {
     new_essay: (it) => ["kept", `Kept as ${it.essay_id}.`],
     new_version: (it) => ["kept", `Kept as a new version of ${it.essay_id}.`],
-    unchanged: (it) => ["kept", `Here already${it.essay_id ? ` as ${it.essay_id}` : ""}; nothing changed.`],
+    unchanged: (it) => (it.essay_id
+      ? ["kept", `Here already as ${it.essay_id}; nothing changed.`]
+      : ["aside", "Here already, and not counted."]),
     excess: () => ["aside", "Kept, but not counted: the batch has all the essays it expects."],
     late: () => ["aside", "Kept, but not counted: it came after the batch was closed."],
     ignored: (it) => ["skipped", it.message],
@@ -49,11 +51,12 @@ for (const form of document.querySelectorAll(".hand-in-form")) {
     remove.setAttribute("aria-label", `Remove ${name}`);
     retry.setAttribute("aria-label", `Try again: ${name}`);
     remove.addEventListener("click", () => {
-      const next = (item.nextElementSibling || item.previousElementSibling)?.querySelector("button");
+      const next = (item.nextElementSibling || item.previousElementSibling)
+        ?.querySelector("button:not([hidden])");
       entries.delete(entry.key);
       item.remove();
-      (next || part.submit).focus();
       show();
+      (next || following()).focus();
     });
     retry.addEventListener("click", () => {
       set(entry, "waiting", "");
@@ -69,7 +72,7 @@ for (const form of document.querySelectorAll(".hand-in-form")) {
     entry.item.className = state;
     entry.item.querySelector(".state").textContent = text;
     entry.item.querySelector("progress").hidden = state !== "sending";
-    const removable = state === "waiting" || entry.tooLarge;
+    const removable = state === "waiting" || state === "failed";
     entry.item.querySelector("[data-remove]").hidden = !removable || sending;
     entry.item.querySelector("[data-retry]").hidden = state !== "failed" || sending || entry.tooLarge;
   };
@@ -115,6 +118,12 @@ for (const form of document.querySelectorAll(".hand-in-form")) {
     if (sending) part.submit.textContent = "Handing in…";
     else if (ready) part.submit.textContent = `Hand in ${files(ready)}`;
     else if (again) part.submit.textContent = `Try ${files(again)} again`;
+  };
+
+  // What the keyboard goes on with where the button that it was on is gone.
+  const following = () => {
+    if (part.submit.hidden) return part.link;
+    return part.submit.disabled ? part.summary : part.submit;
   };
 
   // What was chosen or dropped: pairs of path and file.
@@ -346,8 +355,8 @@ for (const form of document.querySelectorAll(".hand-in-form")) {
     const focused = document.activeElement === part.submit;
     for (const it of entries.values()) set(it, it.state, it.item.querySelector(".state").textContent);
     show();
-    if (part.link && batch && part.submit.hidden) part.link.focus({ preventScroll: true });
-    else if (focused && part.submit.disabled) part.summary.focus({ preventScroll: true });
+    const lost = part.submit.hidden || (focused && part.submit.disabled);
+    if (lost) following().focus({ preventScroll: true });
   };
 
   form.addEventListener("submit", (event) => {

@@ -36,10 +36,19 @@ window.huleedu = (() => {
     return bytes < 999500 ? `${Math.round(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
   };
 
-  // What is not seen, or turns the direction of writing, is written out.
+  const HIDDEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}]/u;
+  const isJoined = (it) => it > "\x7f" && /[\p{L}\p{M}\p{S}]/u.test(it);
+  const isSeen = (it, index, all) => {
+    if (it !== "\u200c" && it !== "\u200d") return !HIDDEN.test(it);
+    return isJoined(all[index - 1]) && isJoined(all[index + 1]);
+  };
+
+  // What is not seen, or turns the direction of writing, is written out; the joiners that Persian
+  // words and composed emoji are written with stay where they join, as in domain/file_names.py.
   const visible = (name) =>
-    name.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}]/gu, (it) =>
-      `[U+${it.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}]`);
+    [...name].map((it, index, all) => (isSeen(it, index, all)
+      ? it
+      : `[U+${it.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}]`)).join("");
 
   const csrf = () => document.querySelector('meta[name="csrf-token"]').content;
 
