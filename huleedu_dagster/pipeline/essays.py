@@ -262,7 +262,8 @@ def record_attempt(
         batch_id: The batch.
         slot: The essay's slot, or `BATCH_LEVEL`.
         run_id: The run that failed; it counts once.
-        upload_id: The version that failed; a failure of an older one is not counted.
+        upload_id: The version that failed; a failure of an older one is written down, so that the
+            run is known to have told of it, and not counted.
         reason: Name of an error class or of what ended the run; no text from anywhere else.
         max_attempts: Attempts after which a dead letter is written.
 
@@ -274,12 +275,12 @@ def record_attempt(
         essay = None if slot == BATCH_LEVEL else tx.essays.in_slot(batch_id, slot)
         if essay is None and slot != BATCH_LEVEL:
             return False
-        if essay is not None and upload_id not in (None, essay.upload.upload_id):
-            return False
         counter = essay or batch
         news = tx.failures.add_attempt(
             batch_id, slot, run_id=run_id, generation=counter.generation, reason=reason
         )
+        if essay is not None and upload_id not in (None, essay.upload.upload_id):
+            return False
         if not news or (essay is not None and not essay.due):
             # An essay that has its outcome keeps it when a later recomputation fails.
             return False

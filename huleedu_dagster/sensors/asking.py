@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
+from dagster._core.storage.tags import RUN_KEY_TAG, SENSOR_NAME_TAG
 
 from huleedu_dagster.partitions import BATCH_DIMENSION
 from huleedu_dagster.sensors.tags import KIND_TAG, RunKind
@@ -21,6 +22,27 @@ def unfinished_runs(instance: DagsterInstance, kind: RunKind) -> Sequence[Dagste
     Runs that were stored and not launched are left out: nobody may ever launch them.
     """
     return instance.get_runs(RunsFilter(tags={KIND_TAG: kind.value}, statuses=list(_UNFINISHED)))
+
+
+def used_keys(instance: DagsterInstance, sensor: str, run_keys: Iterable[str]) -> frozenset[str]:
+    """Those of these run keys that Dagster would launch no run for any more.
+
+    Runs that were stored and not launched are left out: Dagster launches them when their key is
+    asked for again.
+
+    Args:
+        instance: Where the runs are.
+        sensor: Name of the sensor that asks.
+        run_keys: What it is about to ask for.
+    """
+    wanted = sorted(set(run_keys))
+    if not wanted:
+        return frozenset()
+    runs = instance.get_runs(RunsFilter(tags={RUN_KEY_TAG: wanted}))
+    launched = [it for it in runs if it.status is not DagsterRunStatus.NOT_STARTED]
+    return frozenset(
+        it.tags[RUN_KEY_TAG] for it in launched if it.tags.get(SENSOR_NAME_TAG) == sensor
+    )
 
 
 def new_batches(instance: DagsterInstance, batch_ids: Iterable[str]) -> list[str]:

@@ -1,6 +1,6 @@
 """`batch_sensor`: closes what is due and asks for the closing work of every settled batch."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from dagster import (
     DefaultSensorStatus,
@@ -23,11 +23,18 @@ from huleedu_dagster.pipeline.results import (
 from huleedu_dagster.pipeline.views import BatchFacts
 from huleedu_dagster.pipeline.waves import closing_run_key
 from huleedu_dagster.resources.ledger import LedgerResource
-from huleedu_dagster.sensors.asking import new_batches, unfinished_runs
+from huleedu_dagster.sensors.asking import new_batches, unfinished_runs, used_keys
 from huleedu_dagster.sensors.lines import log_request
-from huleedu_dagster.sensors.tags import BATCH_TAG, Priority, RunKind, run_tags
+from huleedu_dagster.sensors.tags import (
+    BATCH_TAG,
+    CORRELATION_TAG,
+    Priority,
+    RunKind,
+    run_tags,
+)
 from huleedu_dagster.settings import Settings
 
+_NAME = "batch_sensor"
 _BATCHES_PER_TICK = 200
 
 _DESCRIPTION = """Closes what is due, then asks for manifest, check, release and report.
@@ -36,8 +43,9 @@ A batch closes when it is full, at its deadline, after its timeout, or when an i
 nobody registered has been quiet; its closing work is asked for once every received essay has an
 outcome, and again when an outcome changed.
 
-**A tick is skipped** when no batch has come to that; its reason says how many are in work. **While
-it is stopped**, batches stay open past their deadlines and nothing is released.
+**A tick is skipped** when no batch has come to that; its reason says how many are in work, and of
+how many a run ended, which are asked for anew as soon as `failure_sensor` lets them. **While it is
+stopped**, batches stay open past their deadlines and nothing is released.
 """
 
 
@@ -45,7 +53,7 @@ def build_batch_sensor(settings: Settings) -> SensorDefinition:
     """The sensor with the settings of this installation."""
 
     @sensor(
-        name="batch_sensor",
+        name=_NAME,
         job_name=CLOSING_JOB,
         description=_DESCRIPTION,
         metadata=OWNED,
@@ -59,20 +67,33 @@ def build_batch_sensor(settings: Settings) -> SensorDefinition:
         close_what_is_due(found, quiet_seconds=settings.inbox_quiet_seconds)
         # Before the ledger is asked: a run that ends in between leaves its batch reported.
         busy = {it.tags[BATCH_TAG] for it in unfinished_runs(context.instance, RunKind.CLOSING)}
-        requests = list(_requests(found, busy))
+        wanted = list(_requests(found, busy))
+        used = used_keys(context.instance, _NAME, [str(it.run_key) for it in wanted])
+        requests = [it for it in wanted if it.run_key not in used]
         # The other sensor may not have come by yet: this one does not rely on it.
         new = new_batches(context.instance, [str(it.partition_key) for it in requests])
+        _log(requests)
         return SensorResult(
             run_requests=requests,
-            skip_reason=None if requests else _why_skipped(len(busy)),
+            skip_reason=None if requests else _why_skipped(len(busy), len(wanted)),
             dynamic_partitions_requests=[BATCHES.build_add_request(new)] if new else [],
         )
 
     return batch_sensor
 
 
-def _why_skipped(busy: int) -> str:
-    return f"No batch waits for its closing work; runs of it that wait or are under way: {busy}."
+def _log(requests: Iterable[RunRequest]) -> None:
+    for it in requests:
+        corr_ids = [it.tags.get(CORRELATION_TAG, "")]
+        log_request(RunKind.CLOSING, it.tags[BATCH_TAG], it.run_key, corr_ids)
+
+
+def _why_skipped(busy: int, ended: int) -> str:
+    if ended:
+        found = f"Batches whose closing work was in runs that ended, and is asked for anew: {ended}"
+    else:
+        found = "No batch waits for its closing work"
+    return f"{found}; runs of it that wait or are under way: {busy}."
 
 
 def _requests(ledger: Ledger, busy: Collection[str]) -> Iterator[RunRequest]:
@@ -96,7 +117,6 @@ def _request(tx: Transaction, facts: BatchFacts) -> RunRequest | None:
     revision = 0 if released is None else released.revision
     run_key = closing_run_key(facts, report_fingerprint(facts), revision)
     corr_id = facts.batch.registration.correlation_id
-    log_request(RunKind.CLOSING, batch_id, run_key, [corr_id])
     return RunRequest(
         partition_key=batch_id,
         run_key=run_key,

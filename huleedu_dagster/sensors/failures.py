@@ -26,7 +26,7 @@ from huleedu_dagster.assets.groups import OF_ESSAYS, OWNED
 from huleedu_dagster.assets.shown import shown_data_version
 from huleedu_dagster.domain.ids import BATCH_LEVEL, ContentType
 from huleedu_dagster.ledger.ledger import Ledger, Transaction
-from huleedu_dagster.partitions import cell_key
+from huleedu_dagster.partitions import BATCH_DIMENSION, cell_key
 from huleedu_dagster.pipeline.essays import record_attempt
 from huleedu_dagster.pipeline.results import report_fingerprint
 from huleedu_dagster.pipeline.views import BatchFacts
@@ -90,7 +90,8 @@ def _count(instance: DagsterInstance, ledger: Ledger, run: DagsterRun, max_attem
         facts = BatchFacts.read(tx, batch_id)
         came_under = {it.slot: it.upload.correlation_id for it in facts.essays}
         if run.tags.get(KIND_TAG) == RunKind.ESSAYS:
-            left = [it for it in slots_of(run) if it in came_under and it not in counted]
+            lost = _may_be_lost(instance, facts)
+            left = [it for it in slots_of(run) if it in lost and it not in counted]
             slots = _failed(instance, run, batch_id, left) if left else []
         elif _stopped_by_check(instance, run) or _shows_closing(instance, tx, facts):
             slots = []
@@ -110,6 +111,15 @@ def _count(instance: DagsterInstance, ledger: Ledger, run: DagsterRun, max_attem
         corr_id = came_under.get(slot, of_batch)
         log_died(batch_id, essay_id, run.run_id, reason, corr_id, dead=dead)
     return True
+
+
+def _may_be_lost(instance: DagsterInstance, facts: BatchFacts) -> set[str]:
+    """Slots that a run about a batch may have left undone or untold.
+
+    An archived batch was told whole: for an old run it must not come back onto Dagster's pages.
+    """
+    is_shown = instance.has_dynamic_partition(BATCH_DIMENSION, facts.batch.batch_id)
+    return {it.slot for it in facts.essays if is_shown or it.pending}
 
 
 def _failed(

@@ -35,7 +35,7 @@ from huleedu_dagster.pipeline.waves import Wave, plan_waves, slots_up_to
 from huleedu_dagster.resources.blobs import BlobStoreResource
 from huleedu_dagster.resources.ledger import LedgerResource
 from huleedu_dagster.resources.telling import store_errors_told
-from huleedu_dagster.sensors.asking import new_batches, unfinished_runs
+from huleedu_dagster.sensors.asking import new_batches, unfinished_runs, used_keys
 from huleedu_dagster.sensors.lines import log_request
 from huleedu_dagster.sensors.sweeps import log_sweep, log_trouble
 from huleedu_dagster.sensors.tags import (
@@ -49,6 +49,7 @@ from huleedu_dagster.sensors.tags import (
 from huleedu_dagster.settings import Settings
 from huleedu_dagster.storage.port import BlobStore
 
+_NAME = "upload_sensor"
 _REGISTRATIONS_PER_TICK = 200
 
 _DESCRIPTION = """Takes in the inbox, then asks for one run for each batch with pending essays.
@@ -56,8 +57,9 @@ _DESCRIPTION = """Takes in the inbox, then asks for one run for each batch with 
 What is pending, the ledger says; so a tick after a crash asks for the same again, under the same
 run key. It also tells of the settings of batches (`batch_registration`).
 
-**A tick is skipped** when nothing is due, or when runs that wait or are under way have all that is;
-its reason says how many. **It fails** when the inbox cannot be listed or its files cannot be kept,
+**A tick is skipped** when nothing is due, or when runs that wait, are under way or have ended have
+all that is; its reason says how many. What a run that ended had is asked for anew as soon as
+`failure_sensor` lets it. **It fails** when the inbox cannot be listed or its files cannot be kept,
 once there is nothing else to ask for. **While it is stopped**, files of the inbox stay where they
 are, and what is handed in elsewhere is kept and waits.
 """
@@ -72,7 +74,7 @@ def build_upload_sensor(settings: Settings, pipeline_version: str) -> SensorDefi
     """
 
     @sensor(
-        name="upload_sensor",
+        name=_NAME,
         job_name=ESSAY_JOB,
         description=_DESCRIPTION,
         metadata=OWNED,
@@ -92,7 +94,7 @@ def build_upload_sensor(settings: Settings, pipeline_version: str) -> SensorDefi
             due = tx.essays.due(settings.wave_limit)
             unpublished = tx.batches.unpublished(_REGISTRATIONS_PER_TICK)
         idle = [it for it in due if (it.upload.batch_id, it.slot) not in busy]
-        waves = plan_waves(idle, pipeline_version=pipeline_version)
+        waves = _askable(context.instance, plan_waves(idle, pipeline_version=pipeline_version))
         known = list(context.instance.get_dynamic_partitions(ESSAY_DIMENSION))
         new_slots = _new_slots(known, waves)
         order = [*known, *new_slots]
@@ -109,7 +111,7 @@ def build_upload_sensor(settings: Settings, pipeline_version: str) -> SensorDefi
         _log(waves, idle)
         return SensorResult(
             run_requests=requests,
-            skip_reason=None if requests else _why_skipped(len(due), len(busy), sweep),
+            skip_reason=None if requests else _why_skipped(len(due), len(idle), len(busy), sweep),
             dynamic_partitions_requests=partitions,
             asset_events=events,
         )
@@ -148,6 +150,12 @@ def _cells_in_work(instance: DagsterInstance) -> set[tuple[str, str]]:
     return {(it.tags[BATCH_TAG], slot) for it in runs for slot in slots_of(it)}
 
 
+def _askable(instance: DagsterInstance, waves: Sequence[Wave]) -> list[Wave]:
+    """Those of these waves that Dagster would launch a run for."""
+    used = used_keys(instance, _NAME, [it.run_key for it in waves])
+    return [it for it in waves if it.run_key not in used]
+
+
 def _new_slots(known: Sequence[str], waves: Sequence[Wave]) -> list[str]:
     last = max((wave.last for wave in waves), default=None)
     return [it for it in slots_up_to(last) if it not in known] if last else []
@@ -160,8 +168,11 @@ def _log(waves: Iterable[Wave], essays: Iterable[Essay]) -> None:
         log_request(RunKind.ESSAYS, wave.batch_id, wave.run_key, corr_ids, len(wave.slots))
 
 
-def _why_skipped(due: int, busy: int, sweep: Sweep) -> str:
-    if due:
+def _why_skipped(due: int, idle: int, busy: int, sweep: Sweep) -> str:
+    if idle:
+        found = f"Of {due} essays that are due, {idle} were in runs that ended, and are asked for "
+        found += "anew later; all others are in runs that wait or are under way."
+    elif due:
         found = f"Of {due} essays that are due, all are in runs that wait or are under way."
     else:
         found = f"No essay is due; {busy} are in runs that wait or are under way."
