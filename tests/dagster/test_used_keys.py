@@ -1,6 +1,5 @@
 """Runs that ended and whose work waits: nothing is asked for in vain, logged or counted for it."""
 
-import logging
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,6 +15,7 @@ from tests.dagster.test_metadata import last_tick
 from tests.dagster.test_queue import Queue, hand_in, queue_of
 from tests.support.boundary import refuse_listing
 from tests.support.evaluating import evaluate
+from tests.support.lines import captured
 from tests.support.runs import asked_for, begun, die
 from tests.support.world import GOOD, World
 
@@ -31,16 +31,10 @@ def until_a_pause(world: World, queue: Queue) -> None:
     assert queue.waiting() == set()
 
 
-def requests(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Messages that say that a run is asked for."""
-    return [it.getMessage() for it in caplog.records if it.getMessage() == "run requested"]
-
-
 @pytest.mark.parametrize("kind", ["essays", "closing"])
 def test_in_the_pause_after_runs_that_never_began_no_tick_asks_for_a_run_that_ended(
-    world: World, caplog: pytest.LogCaptureFixture, kind: str
+    world: World, kind: str
 ) -> None:
-    caplog.set_level(logging.INFO)
     if kind == "essays":
         hand_in(world, "a")
     else:
@@ -50,20 +44,21 @@ def test_in_the_pause_after_runs_that_never_began_no_tick_asks_for_a_run_that_en
     with queue_of(world) as queue:
         until_a_pause(world, queue)
         asked = world.daemon.run_count()
-        caplog.clear()
 
-        queue.tick()
-        queue.tick()
-        assert requests(caplog) == []
+        with captured() as lines:
+            queue.tick()
+            queue.tick()
+        assert "run requested" not in lines.text
         assert world.daemon.run_count() == asked
         assert evaluate(world, sensor) == []
         assert "asked for anew" in last_tick(world, sensor).skip_reason
 
         world.clock.advance(60)
-        queue.tick()
-        queue.tick()
+        with captured() as lines:
+            queue.tick()
+            queue.tick()
         assert queue.waiting() == {(kind, "a")}
-        assert requests(caplog) == ["run requested"]
+        assert lines.text.count("run requested") == 1
 
 
 def test_in_such_a_pause_an_inbox_that_cannot_be_listed_shows(
