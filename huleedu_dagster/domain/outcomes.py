@@ -149,9 +149,6 @@ WARNINGS: dict[Warn, str] = {
     ),
 }
 
-TRANSIENT_CODES = frozenset({Code.TIMEOUT, Code.PARSER_CRASHED})
-"""Codes that depend on load. TOO_LARGE is transient only when it came from a memory limit."""
-
 
 def explain(code: Code) -> Explanation:
     """The teacher's words for `code`. Every code has them; a test holds that."""
